@@ -1,0 +1,157 @@
+//! Messages to the person who writes models. A diagnostic is a value; the driver prints it.
+use crate::{Code, Sources, Span};
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// Nothing is compiled.
+    Error,
+    /// The program compiles; something is probably not what its author meant.
+    Warning,
+}
+
+/// A place and what is to be said of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// Where.
+    pub span: Span,
+    /// May be empty: the place is underlined without a word.
+    pub text: String,
+}
+
+/// One message. The first label is the place that is wrong; the others explain it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// Its row in the table of codes.
+    pub code: Code,
+    /// One sentence in the user's own names: lower case, no full stop.
+    pub message: String,
+    /// At least one.
+    pub labels: Vec<Label>,
+    /// What to write instead. `None` where that would be a guess.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A message about one place.
+    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { code, message: message.into(), labels: vec![Label { span, text: String::new() }], help: None }
+    }
+
+    /// Says something at the first place.
+    #[must_use]
+    pub fn here(mut self, text: impl Into<String>) -> Diagnostic {
+        self.labels[0].text = text.into();
+        self
+    }
+
+    /// Adds a place that explains the first.
+    #[must_use]
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Says what to write.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Error or warning: the code knows.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// For a terminal, through miette: colours unless `NO_COLOR` or `plain`.
+    pub fn render(&self, sources: &Sources, style: Style) -> String {
+        let theme = match style {
+            Style::Colour => miette::GraphicalTheme::unicode(),
+            Style::Plain => miette::GraphicalTheme::unicode_nocolor(),
+        };
+        let mut out = String::new();
+        let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(110);
+        // A diagnostic over several texts: miette draws those of the first label's text, the others follow as notes.
+        let main = self.labels[0].span.source;
+        let shown = Shown { diagnostic: self, source: sources, main };
+        if handler.render_report(&mut out, &shown).is_err() {
+            out = format!("{}[{}]: {}", sources.place(self.labels[0].span), self.code, self.message);
+        }
+        for label in self.labels.iter().filter(|l| l.span.source != main) {
+            out.push_str(&format!("  note: {} {}\n", sources.place(label.span), label.text));
+        }
+        out
+    }
+}
+
+/// Colours or none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// ANSI colours.
+    Colour,
+    /// Text alone.
+    Plain,
+}
+
+struct Shown<'a> {
+    diagnostic: &'a Diagnostic,
+    source: &'a Sources,
+    main: crate::SourceId,
+}
+
+impl std::fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.diagnostic.fmt(f)
+    }
+}
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+impl std::error::Error for Shown<'_> {}
+
+impl miette::SourceCode for Shown<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &miette::SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
+        let source = self.source.source(self.main);
+        let inner = <str as miette::SourceCode>::read_span(&source.text, span, before, after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            source.name.clone(),
+            inner.data(),
+            *inner.span(),
+            inner.line(),
+            inner.column(),
+            inner.line_count(),
+        )))
+    }
+}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(self.diagnostic.code))
+    }
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity() {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.diagnostic.help.as_ref().map(|h| Box::new(h) as Box<dyn std::fmt::Display>)
+    }
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        Some(self)
+    }
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        Some(Box::new(self.diagnostic.labels.iter().filter(|l| l.span.source == self.main).map(|l| {
+            let text = (!l.text.is_empty()).then(|| l.text.clone());
+            miette::LabeledSpan::new(text, l.span.start as usize, (l.span.end - l.span.start) as usize)
+        })))
+    }
+}

@@ -1,0 +1,14 @@
+//! What every phase shares: places in the source, diagnostics, typed ids, and the data schema.
+
+pub mod span;
+pub mod source;
+pub mod codes;
+pub mod diagnostic;
+pub mod id;
+pub mod schema;
+
+pub use codes::Code;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use schema::Schema;
+pub use source::{SourceId, Sources};
+pub use span::Span;

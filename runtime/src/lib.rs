@@ -1,0 +1,1 @@
+//! stmc-runtime.
