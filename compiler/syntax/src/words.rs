@@ -1,0 +1,134 @@
+//! Words that the messages need: those that begin a declaration or a statement, and those of other languages.
+use stmc_base::{Code, Diagnostic, Span};
+
+/// What begins a declaration of a file.
+pub(crate) const ITEMS: &[&str] = &[
+    "use",
+    "axis",
+    "axes",
+    "hyper",
+    "let",
+    "fn",
+    "layer",
+    "model",
+    "schedule",
+    "optimizer",
+    "data",
+    "train",
+    "tune",
+    "assert",
+];
+
+/// What begins a statement of a block, besides names.
+pub(crate) const STATEMENTS: &[&str] =
+    &["let", "param", "buffer", "carry", "yield", "axis", "axes", "assert", "fn", "scan"];
+
+/// What begins a line of a `data` block.
+pub(crate) const DATA_LINES: &[&str] =
+    &["from", "field", "let", "sample", "split", "balance", "augment", "assert", "axis"];
+
+/// Reserved words: never names.
+pub(crate) const RESERVED: &[&str] = &[
+    "let", "if", "then", "else", "for", "in", "scan", "carry", "yield", "true", "false", "and", "or", "not",
+];
+
+/// A word or sign of another language.
+pub(crate) struct Foreign {
+    /// The word or sign.
+    pub(crate) text: &'static str,
+    /// What is wrong with it.
+    pub(crate) say: &'static str,
+    /// What to write.
+    pub(crate) help: &'static str,
+}
+
+impl Foreign {
+    /// The refusal of the word at a place.
+    pub(crate) fn diagnostic(&self, span: Span) -> Diagnostic {
+        Diagnostic::new(Code::E0104, span, self.say).help(self.help)
+    }
+}
+
+const fn foreign(text: &'static str, say: &'static str, help: &'static str) -> Foreign {
+    Foreign { text, say, help }
+}
+
+/// Words that stand for a value elsewhere: refused wherever a value is named.
+const FOREIGN_VALUES: &[Foreign] = &[
+    foreign("True", "`True` is written `true`", "write `true`"),
+    foreign("False", "`False` is written `false`", "write `false`"),
+    foreign("None", "there is no `None`", "leave the argument out; missing data have the type `f32?`"),
+    foreign("null", "there is no `null`", "leave the argument out; missing data have the type `f32?`"),
+    foreign(
+        "self",
+        "there is no `self`",
+        "a layer's parameters and sub-layers are named as they are: `weight`, `conv`",
+    ),
+];
+
+/// Words that begin something elsewhere. They are fine names here (`axis class`), so they are judged only where the
+/// grammar stumbles.
+const FOREIGN_KEYWORDS: &[Foreign] = &[
+    foreign(
+        "def",
+        "functions are declared with `fn`",
+        "write `fn name(a, b) = expression` or `fn name(a, b) { … }`",
+    ),
+    foreign("function", "functions are declared with `fn`", "write `fn name(a, b) = expression`"),
+    foreign(
+        "class",
+        "there are no classes",
+        "what has weights is a `layer NAME(settings) (tensors) -> type { … }`",
+    ),
+    foreign("lambda", "there are no lambdas", "declare a function: `fn name(x) = …`"),
+    foreign("return", "there is no `return`", "the last expression of a block is its result"),
+    foreign(
+        "import",
+        "files are imported with `use`",
+        "write `use std.nn.Conv` or `use \"blocks.stm\".Block`",
+    ),
+    foreign("elif", "there is no `elif`", "write `else if … then …`"),
+    foreign("while", "there is no `while`", "use `scan x in xs along time { … }`, or `[for x in list => …]`"),
+    foreign("var", "values are named with `let`", "write `let`"),
+    foreign("const", "values are named with `let`", "write `let`"),
+    foreign("struct", "there is no `struct`", "a record is written where it is used: `{ a: 1, b: 2 }`"),
+    foreign("is", "there is no `is`", "write `==`; for missing values `is_missing(x)`"),
+];
+
+/// The value of another language. `None`: the word is nothing special.
+pub(crate) fn foreign_value(word: &str) -> Option<&'static Foreign> {
+    FOREIGN_VALUES.iter().find(|f| f.text == word)
+}
+
+/// The keyword of another language. `None`: the word is nothing special.
+pub(crate) fn foreign_keyword(word: &str) -> Option<&'static Foreign> {
+    FOREIGN_KEYWORDS.iter().find(|f| f.text == word)
+}
+
+/// The candidate that a word was probably meant to be. `None`: none is near.
+pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let allowed = |c: &str| 1 + usize::from(c.len() > 4);
+    let near = candidates.iter().map(|c| (distance(word, c), *c));
+    near.filter(|(d, c)| *d <= allowed(c) && *d + 1 < c.len()).min().map(|(_, c)| c)
+}
+
+/// How many letters were added, left out, changed, or swapped with their neighbours.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            cost[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => {
+                    let changed = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let best = changed.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1);
+                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    if swapped { best.min(cost[i - 2][j - 2] + 1) } else { best }
+                }
+            };
+        }
+    }
+    cost[a.len()][b.len()]
+}
