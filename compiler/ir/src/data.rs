@@ -34,6 +34,18 @@ pub struct DataPlan {
     pub gap: usize,
     /// Axes along which training samples are flipped at random, each with probability 1/2.
     pub flips: Vec<String>,
+    /// What each `fit` reads; `FieldOrigin::Fit` and the entries `fit0`, `fit1` … number them.
+    pub fits: Vec<FitPlan>,
+}
+
+/// What a `fit` reads: one position of an axis after the other, each that lies in the train part once.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FitPlan {
+    /// The axis whose positions are streamed as the batch of the entry: the axis of the split.
+    pub axis: String,
+    /// What is read at a position; a range with `binder: Some(0)` is moved by it. `InputRole::Slab` of the fit's
+    /// entry numbers these, not those of the samples.
+    pub slabs: Vec<Slab>,
 }
 
 /// An array.

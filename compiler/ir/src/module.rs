@@ -29,6 +29,8 @@ pub struct Module {
     pub scalars: Vec<HostExpr>,
     /// `train`, `eval`, `predict`, `fit0`, `fit1` …: whichever the file has.
     pub entries: Vec<EntryGraph>,
+    /// How the partial results of `fit0`, `fit1` … become the values of fitted fields; `partials` are outputs of that entry.
+    pub fits: Vec<Metric>,
     /// Absent without a `train` block.
     pub train: Option<Train>,
     /// Absent without a `data` block.
@@ -83,7 +85,7 @@ pub struct EntryGraph {
 pub enum InputRole {
     /// A weight.
     Param(ParamId),
-    /// `DataPlan::slabs[slab]` of the samples of a batch; `axes` names each kept axis of the slab (`batch` first if a binder moves it).
+    /// `DataPlan::slabs[slab]` of the samples of a batch (in `fit0` … `DataPlan::fits[0].slabs[slab]`); `axes` names each kept axis of the slab (`batch` first if a binder moves it).
     Slab { slab: usize, axes: Vec<AxisId> },
     /// f32 over `batch`: 1 for a sample, 0 for padding at the end of a part. Only in `eval` and `fit`.
     Valid,
