@@ -28,7 +28,8 @@ pub struct DataPlan {
     pub binders: Vec<Binder>,
     /// What is read for a sample, each once.
     pub slabs: Vec<Slab>,
-    /// Parts in order; the first whose predicate holds at every position of the footprint takes the sample.
+    /// Parts in order. A position belongs to the first part whose predicate holds there, a sample to a part if every
+    /// position of its footprint does: so parts share no position, whatever their order.
     pub split: Vec<Part>,
     /// Steps (of the split axis) that must lie between two parts.
     pub gap: usize,
@@ -109,6 +110,18 @@ pub struct SlabRange {
     pub len: usize,
     /// Whether the axis stays; if not, `len` is 1.
     pub keep: bool,
+}
+
+impl Slab {
+    /// Whether a sample variable moves it. If not, one reading serves all samples, and it has no batch axis.
+    pub fn is_moved(&self) -> bool {
+        self.range.iter().any(|r| r.binder.is_some())
+    }
+
+    /// Extents of the axes that stay.
+    pub fn shape(&self) -> Vec<usize> {
+        self.range.iter().filter(|r| r.keep).map(|r| r.len).collect()
+    }
 }
 
 /// A part of the split.
