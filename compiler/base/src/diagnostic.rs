@@ -35,7 +35,12 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A message about one place.
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { code, message: message.into(), labels: vec![Label { span, text: String::new() }], help: None }
+        Diagnostic {
+            code,
+            message: message.into(),
+            labels: vec![Label { span, text: String::new() }],
+            help: None,
+        }
     }
 
     /// Says something at the first place.

@@ -1,11 +1,11 @@
 //! What every phase shares: places in the source, diagnostics, typed ids, and the data schema.
 
-pub mod span;
-pub mod source;
 pub mod codes;
 pub mod diagnostic;
 pub mod id;
 pub mod schema;
+pub mod source;
+pub mod span;
 
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};

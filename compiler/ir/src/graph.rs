@@ -54,7 +54,9 @@ impl Graph {
         let mut inputs: Vec<(usize, Type)> = self
             .nodes
             .iter()
-            .filter_map(|n| if let Op::Input { index, .. } = n.op { Some((index as usize, n.ty.clone())) } else { None })
+            .filter_map(|n| {
+                if let Op::Input { index, .. } = n.op { Some((index as usize, n.ty.clone())) } else { None }
+            })
             .collect();
         inputs.sort_by_key(|i| i.0);
         inputs

@@ -19,11 +19,44 @@ pub enum HostExpr {
 
 /// Functions of one number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub enum HostUnary { Neg, Not, Exp, Log, Sqrt, Sin, Cos, Tanh, Sigmoid, Erf, Abs, Floor, Round, Sign }
+pub enum HostUnary {
+    Neg,
+    Not,
+    Exp,
+    Log,
+    Sqrt,
+    Sin,
+    Cos,
+    Tanh,
+    Sigmoid,
+    Erf,
+    Abs,
+    Floor,
+    Round,
+    Sign,
+}
 
 /// Functions of two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub enum HostBinary { Add, Sub, Mul, Div, Pow, Min, Max, Mod, IntDiv, Lt, Le, Gt, Ge, Eq, Ne, And, Or }
+pub enum HostBinary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Min,
+    Max,
+    Mod,
+    IntDiv,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Eq,
+    Ne,
+    And,
+    Or,
+}
 
 impl HostExpr {
     /// A variable.
@@ -54,7 +87,13 @@ impl HostExpr {
             HostExpr::Var(name) => lookup(name).unwrap_or_else(|| panic!("host variable `{name}` is bound")),
             HostExpr::Unary(op, a) => op.eval(a.eval(lookup)),
             HostExpr::Binary(op, a, b) => op.eval(a.eval(lookup), b.eval(lookup)),
-            HostExpr::If(c, a, b) => if c.eval(lookup) != 0.0 { a.eval(lookup) } else { b.eval(lookup) },
+            HostExpr::If(c, a, b) => {
+                if c.eval(lookup) != 0.0 {
+                    a.eval(lookup)
+                } else {
+                    b.eval(lookup)
+                }
+            }
         }
     }
 
@@ -87,7 +126,13 @@ impl HostUnary {
             HostUnary::Abs => x.abs(),
             HostUnary::Floor => x.floor(),
             HostUnary::Round => x.round_ties_even(),
-            HostUnary::Sign => if x == 0.0 || x.is_nan() { x } else { x.signum() },
+            HostUnary::Sign => {
+                if x == 0.0 || x.is_nan() {
+                    x
+                } else {
+                    x.signum()
+                }
+            }
         }
     }
 }

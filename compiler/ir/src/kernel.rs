@@ -283,7 +283,10 @@ impl Affine {
         if factor == 0 {
             return Affine::default();
         }
-        Affine { terms: self.terms.iter().map(|t| (t.0, t.1 * factor)).collect(), constant: self.constant * factor }
+        Affine {
+            terms: self.terms.iter().map(|t| (t.0, t.1 * factor)).collect(),
+            constant: self.constant * factor,
+        }
     }
 
     /// The factor of a value, 0 if it does not occur.
@@ -326,10 +329,10 @@ impl Contraction {
         );
         let index = |o: &Operand, second: &[ValId], third: &[ValId]| -> Affine {
             let groups = [(&g[..], &o.first), (second, &o.second), (third, &o.third)];
-            groups.iter().flat_map(|(vars, strides)| vars.iter().zip(strides.iter())).fold(
-                Affine::constant(o.offset),
-                |sum, (v, s)| sum.plus(&Affine::term(*v, *s)),
-            )
+            groups
+                .iter()
+                .flat_map(|(vars, strides)| vars.iter().zip(strides.iter()))
+                .fold(Affine::constant(o.offset), |sum, (v, s)| sum.plus(&Affine::term(*v, *s)))
         };
         let (a_index, b_index) = (index(&self.a, &m, &k), index(&self.b, &n, &k));
         let out_index = index(&self.out, &m, &n);
@@ -381,7 +384,8 @@ impl Kernel {
             .enumerate()
             .map(|(i, p)| format!("b{i}: {:?} {}", p.access, p.dtype.name()).to_lowercase())
             .collect();
-        let scalars: Vec<String> = self.scalars.iter().enumerate().map(|(i, s)| format!("s{i}: {}", s.name())).collect();
+        let scalars: Vec<String> =
+            self.scalars.iter().enumerate().map(|(i, s)| format!("s{i}: {}", s.name())).collect();
         let mut out = format!("kernel {}({}", self.name, params.join(", "));
         if !scalars.is_empty() {
             out += &format!("; {}", scalars.join(", "));
@@ -390,7 +394,9 @@ impl Kernel {
         match &self.body {
             Body::Loops(block) => dump_stmts(&block.stmts, 1, &mut out),
             Body::Contraction(c) => {
-                let operand = |o: &Operand| format!("b{}[{}; {:?} {:?} {:?}]", o.param, o.offset, o.first, o.second, o.third);
+                let operand = |o: &Operand| {
+                    format!("b{}[{}; {:?} {:?} {:?}]", o.param, o.offset, o.first, o.second, o.third)
+                };
                 out += &format!("    contract g{:?} m{:?} n{:?} k{:?}\n", c.g, c.m, c.n, c.k);
                 let sign = if c.accumulate { "+=" } else { "=" };
                 out += &format!("    {} {sign} {} * {}\n", operand(&c.out), operand(&c.a), operand(&c.b));
@@ -405,7 +411,9 @@ fn dump_stmts(stmts: &[Stmt], depth: usize, out: &mut String) {
     for stmt in stmts {
         match stmt {
             Stmt::Let { out: v, inst } => *out += &format!("{indent}v{} = {}\n", v.0, dump_inst(inst)),
-            Stmt::Store { param, index, value } => *out += &format!("{indent}b{param}[{index}] = v{}\n", value.0),
+            Stmt::Store { param, index, value } => {
+                *out += &format!("{indent}b{param}[{index}] = v{}\n", value.0)
+            }
             Stmt::Set { local, value } => *out += &format!("{indent}l{} = v{}\n", local.0, value.0),
             Stmt::For { var, extent, kind, body } => {
                 let kind = format!("{kind:?}").to_lowercase();

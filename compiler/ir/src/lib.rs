@@ -1,18 +1,19 @@
 //! The intermediate representations, from high to low: tensor **graph** with its op table, loop **kernels**, and the
 //! **program** that a device runs. Every arrow between them is a pass in `stmc-passes`; nothing here transforms.
 
-pub mod types;
-pub mod graph;
-pub mod ops;
-pub mod interpret;
-pub mod host;
 pub mod data;
-pub mod module;
+pub mod device;
+pub mod graph;
+pub mod host;
+pub mod interpret;
 pub mod kernel;
 pub mod kernel_interpret;
-pub mod program;
-pub mod device;
+pub mod lower;
+pub mod module;
+pub mod ops;
 pub mod philox;
+pub mod program;
+pub mod types;
 pub mod verify;
 
 pub use device::{Device, DeviceError};

@@ -1,9 +1,12 @@
 //! Random bits without a state: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 //! The same key and counter give the same bits everywhere, so a value can be drawn again instead of being stored.
 
-const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-const ROUNDS: usize = 10;
+pub(crate) const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub(crate) const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+pub(crate) const ROUNDS: usize = 10;
+
+/// What a word of 24 bits counts.
+pub(crate) const UNIT: f64 = 1.0 / 16_777_216.0;
 
 /// Four random words.
 pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
@@ -26,8 +29,8 @@ pub fn key(seed: u64) -> [u32; 2] {
 }
 
 fn round(key: [u32; 2], [a, b, c, d]: [u32; 4]) -> [u32; 4] {
-    let (high0, low0) = product(MULTIPLIERS[0], a);
-    let (high1, low1) = product(MULTIPLIERS[1], c);
+    let (high0, low0) = product(FACTORS[0], a);
+    let (high1, low1) = product(FACTORS[1], c);
     [high1 ^ b ^ key[0], low1, high0 ^ d ^ key[1], low0]
 }
 

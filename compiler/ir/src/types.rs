@@ -81,7 +81,8 @@ impl Axes {
 
     /// `[batch, time, channel: 16]`, for messages and dumps.
     pub fn show(&self, ty: &Type) -> String {
-        let dims: Vec<String> = ty.dims.iter().map(|d| format!("{}: {}", self.name(d.axis), d.extent)).collect();
+        let dims: Vec<String> =
+            ty.dims.iter().map(|d| format!("{}: {}", self.name(d.axis), d.extent)).collect();
         format!("{}[{}]", ty.dtype.name(), dims.join(", "))
     }
 }
@@ -150,7 +151,10 @@ impl Type {
     /// Without these axes.
     #[must_use]
     pub fn without(&self, axes: &[AxisId]) -> Type {
-        Type { dtype: self.dtype, dims: self.dims.iter().copied().filter(|d| !axes.contains(&d.axis)).collect() }
+        Type {
+            dtype: self.dtype,
+            dims: self.dims.iter().copied().filter(|d| !axes.contains(&d.axis)).collect(),
+        }
     }
 
     /// With one more axis; `None` if it is there already.

@@ -1,0 +1,80 @@
+//! `x[axis: i]` with an integer tensor `i`. Indices outside are clamped.
+use super::{Misfit, Op, OpRule, Scalar, Site, need, unite};
+use crate::graph::{Builder, NodeId};
+use crate::interpret::{Context, Value};
+use crate::kernel::{Core, ValId};
+use crate::lower::{At, Emit};
+use crate::types::{Axes, AxisId, DType, Type};
+use serde::{Deserialize, Serialize};
+
+/// Operands: `x`, and an i32 `index`. The result has the axes of both, `axis` of `x` excepted; those they share are aligned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Gather {
+    /// Looked up; the index may have an axis of that name itself, which is then the result's.
+    pub axis: AxisId,
+}
+
+impl OpRule for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+    fn settings(&self, axes: &Axes) -> String {
+        axes.name(self.axis).to_string()
+    }
+    fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
+        need(args[0], self.axis, 0, axes)?;
+        if args[1].dtype != DType::I32 {
+            return Err(Misfit::new(1, format!("an index is i32, this is {}", args[1].dtype.name())));
+        }
+        let rest = args[0].without(&[self.axis]);
+        let dims = unite(&[&rest, args[1]], axes)?;
+        Ok(Type::new(args[0].dtype, dims).expect("united axes are distinct"))
+    }
+    fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
+        // d x[a] = Σ dy where the clamped index is a. The looked-up axis gets a name of its own while both are there.
+        let ty = b.ty(site.args[0]);
+        if ty.dtype != DType::F32 {
+            return vec![None, None];
+        }
+        let extent = ty.extent(self.axis).expect("checked by infer");
+        let int = |x: usize| b.fill(x as f64, &Type::scalar(DType::I32));
+        let clamped =
+            b.scalar(Scalar::Max, &[b.scalar(Scalar::Min, &[site.args[1], int(extent - 1)]), int(0)]);
+        let own = b.axes().borrow_mut().fresh("place");
+        let hit = b.scalar(Scalar::Equal, &[clamped, b.must(Op::Index { axis: own, extent }, &[])]);
+        let spread = b.scalar(Scalar::Where, &[hit, dy, b.number(0.0)]);
+        let wanted = ty.without(&[self.axis]).with(own, extent).expect("a fresh axis");
+        let sum = b.sum_to(b.expand_to(spread, &wanted), &wanted);
+        vec![Some(b.must(Op::Rename(super::Rename::one(own, self.axis)), &[sum])), None]
+    }
+    fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
+        let extent = e.arg_type(0).extent(self.axis).expect("checked by infer");
+        let index = e.arg(1, at);
+        let (zero, last) = (e.int(0), e.int(extent as i64 - 1));
+        let index = e.core(Core::Max, &[index, zero]);
+        let index = e.core(Core::Min, &[index, last]);
+        let index = e.index(index, 0, extent as i64 - 1);
+        e.arg(0, &at.with(self.axis, index))
+    }
+    fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
+        let old = &args[0].ty;
+        Value::build(ty, |index| {
+            let i = args[1].at(ty, index);
+            let inner: Vec<usize> = old
+                .dims()
+                .iter()
+                .map(|d| {
+                    if d.axis == self.axis {
+                        i.clamp(0.0, d.extent as f64 - 1.0) as usize
+                    } else {
+                        index[ty.dims().iter().position(|n| n.axis == d.axis).expect("passes through")]
+                    }
+                })
+                .collect();
+            args[0].at(old, &inner)
+        })
+    }
+    fn cost(&self) -> usize {
+        8
+    }
+}

@@ -1,0 +1,181 @@
+//! Sliding windows along one axis and their exact adjoint. Convolutions are `dot` of `windows`; pooling reduces them.
+use super::{Misfit, OpRule, Site, need};
+use crate::graph::{Builder, NodeId};
+use crate::interpret::{Context, Value, each_index};
+use crate::kernel::{Core, ValId};
+use crate::lower::{At, Emit};
+use crate::ops::Op;
+use crate::types::{Axes, AxisId, Type};
+use serde::{Deserialize, Serialize};
+
+/// `y[axis: i, tap: j] = x[axis: stride * i + dilation * j]`. Padding is a `Pad` before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Windows {
+    /// Along which axis.
+    pub axis: AxisId,
+    /// The new axis of positions in a window.
+    pub tap: AxisId,
+    /// Taps.
+    pub size: usize,
+    /// From window to window.
+    pub stride: usize,
+    /// From tap to tap.
+    pub dilation: usize,
+}
+
+/// The adjoint: `y[axis: a] = Σ x[axis: i, tap: j]` over `stride * i + dilation * j = a`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Fold {
+    /// Along which axis.
+    pub axis: AxisId,
+    /// Removed.
+    pub tap: AxisId,
+    /// From window to window.
+    pub stride: usize,
+    /// From tap to tap.
+    pub dilation: usize,
+    /// The extent of the result: at least what the windows cover.
+    pub extent: usize,
+}
+
+fn covered(count: usize, taps: usize, stride: usize, dilation: usize) -> usize {
+    (count - 1) * stride + (taps - 1) * dilation + 1
+}
+
+impl OpRule for Windows {
+    fn name(&self) -> &'static str {
+        "windows"
+    }
+    fn settings(&self, axes: &Axes) -> String {
+        format!("{}={} stride {} dilation {}", axes.name(self.axis), self.size, self.stride, self.dilation)
+    }
+    fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
+        let extent = need(args[0], self.axis, 0, axes)?;
+        let (name, reach) = (axes.name(self.axis), covered(1, self.size, self.stride, self.dilation));
+        if reach > extent {
+            return Err(Misfit::new(
+                0,
+                format!("a window of {reach} is wider than `{name}`, which is {extent}"),
+            ));
+        }
+        let count = (extent - reach) / self.stride + 1;
+        let ty = args[0].without(&[self.axis]).with(self.axis, count).expect("the axis was taken out");
+        let there = || Misfit::new(0, format!("`{}` is there already", axes.name(self.tap)));
+        ty.with(self.tap, self.size).ok_or_else(there)
+    }
+    fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
+        let extent = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
+        let Windows { axis, tap, stride, dilation, .. } = *self;
+        vec![Some(b.must(Op::Fold(Fold { axis, tap, stride, dilation, extent }), &[dy]))]
+    }
+    fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
+        let start = at.index(self.axis).times(self.stride as i64);
+        let index = start.plus(&at.index(self.tap).times(self.dilation as i64));
+        e.arg(0, &at.without(self.tap).with(self.axis, index))
+    }
+    fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
+        let old = &args[0].ty;
+        let of = |index: &[usize], axis| {
+            index[ty.dims().iter().position(|d| d.axis == axis).expect("checked by infer")]
+        };
+        Value::build(ty, |index| {
+            let inner: Vec<usize> = old
+                .dims()
+                .iter()
+                .map(|d| {
+                    let i = of(index, d.axis);
+                    if d.axis == self.axis {
+                        self.stride * i + self.dilation * of(index, self.tap)
+                    } else {
+                        i
+                    }
+                })
+                .collect();
+            args[0].at(old, &inner)
+        })
+    }
+    fn moves(&self) -> bool {
+        true
+    }
+}
+
+impl OpRule for Fold {
+    fn name(&self) -> &'static str {
+        "fold"
+    }
+    fn settings(&self, axes: &Axes) -> String {
+        let name = axes.name(self.axis);
+        format!("{name}={} stride {} dilation {}", self.extent, self.stride, self.dilation)
+    }
+    fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
+        let count = need(args[0], self.axis, 0, axes)?;
+        let taps = need(args[0], self.tap, 0, axes)?;
+        let least = covered(count, taps, self.stride, self.dilation);
+        if least > self.extent {
+            let name = axes.name(self.axis);
+            return Err(Misfit::new(
+                0,
+                format!("the windows cover {least} steps of `{name}`, more than {}", self.extent),
+            ));
+        }
+        Ok(args[0]
+            .without(&[self.axis, self.tap])
+            .with(self.axis, self.extent)
+            .expect("the axis was taken out"))
+    }
+    fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
+        let ty = b.ty(site.args[0]);
+        let size = ty.extent(self.tap).expect("checked by infer");
+        let count = ty.extent(self.axis).expect("checked by infer");
+        let Fold { axis, tap, stride, dilation, .. } = *self;
+        let windows = b.must(Op::Windows(Windows { axis, tap, size, stride, dilation }), &[dy]);
+        // What lies beyond the last window has no part in it.
+        let slice = super::Slice::range(axis, 0, count);
+        vec![Some(b.must(Op::Slice(slice), &[windows]))]
+    }
+    fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
+        let ty = e.arg_type(0);
+        let count = ty.extent(self.axis).expect("checked by infer");
+        let taps = ty.extent(self.tap).expect("checked by infer");
+        let zero = e.number(0.0);
+        let (axis, tap, stride, dilation) = (self.axis, self.tap, self.stride as i64, self.dilation as i64);
+        e.fold(&[taps], Core::Add, zero, &mut |e, j| {
+            let offset = at.index(axis).plus(&j[0].times(-dilation));
+            let on = (stride > 1).then(|| {
+                let off = e.remainder(&offset, stride);
+                let (off, zero) = (e.value(&off), e.int(0));
+                e.core(Core::Equal, &[off, zero])
+            });
+            let index = e.divide(&offset, stride);
+            let inside = e.inside(&index, count);
+            let inside = e.both(inside, on);
+            let index = e.clamp(&index, count);
+            let value = e.arg(0, &at.with(axis, index).with(tap, j[0].clone()));
+            match inside {
+                Some(inside) => e.core(Core::Select, &[inside, value, zero]),
+                None => value,
+            }
+        })
+    }
+    fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
+        let mut out = Value { ty: ty.clone(), data: vec![0.0; ty.len()] };
+        let old = &args[0].ty;
+        let strides = ty.strides();
+        let of = |index: &[usize], axis| {
+            index[old.dims().iter().position(|d| d.axis == axis).expect("checked by infer")]
+        };
+        each_index(old, |index| {
+            let a = self.stride * of(index, self.axis) + self.dilation * of(index, self.tap);
+            let place = ty
+                .dims()
+                .iter()
+                .zip(&strides)
+                .map(|(d, s)| s * if d.axis == self.axis { a } else { of(index, d.axis) });
+            out.data[place.sum::<usize>()] += args[0].at(old, index);
+        });
+        out
+    }
+    fn cost(&self) -> usize {
+        4
+    }
+}
