@@ -89,9 +89,9 @@ fn run(
     assert!(memory.iter().all(|buffer| buffer.last() == Some(&f32::MAX)), "{}: wrote too far", case.name);
 }
 
-fn check(cases: Vec<Case>) {
+fn check(cases: &[Case]) {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        for case in &cases {
+        for case in cases {
             let (a, b) = (values(case.len(0), 1), values(case.len(1), 2));
             let before = values(case.len(2), 3);
             let mut expected = before.clone();
@@ -186,9 +186,8 @@ fn products() {
         (1, 1, 5000),
         (40, 33, 0),
     ];
-    check(
-        sizes.into_iter().map(|(m, n, k)| Case::new(format!("{m} x {n} x {k}"), product(m, n, k))).collect(),
-    );
+    let case = |(m, n, k)| Case::new(format!("{m} x {n} x {k}"), product(m, n, k));
+    check(&sizes.map(case));
 }
 
 #[test]
@@ -201,7 +200,7 @@ fn transposed_operands() {
         let (a, b, c) = (a[i & 1].clone(), b[i >> 1 & 1].clone(), c[i >> 2].clone());
         Case::new(format!("transposition {i:03b}"), ContractionSpec::new(a, b, c))
     });
-    check(cases.collect());
+    check(&cases.collect::<Vec<_>>());
 }
 
 #[test]
@@ -210,7 +209,7 @@ fn negative_strides() {
     let a = View::strided(m, -(k as i32), k, 1);
     let b = View::strided(k, -(n as i32), n, -1);
     let c = View::strided(m, n as i32, n, -1);
-    check(vec![Case::new("reversed", ContractionSpec::new(a, b, c))]);
+    check(&[Case::new("reversed", ContractionSpec::new(a, b, c))]);
 }
 
 #[test]
@@ -220,7 +219,7 @@ fn sums_that_start_from_c() {
     let mut cases: Vec<_> = sizes.into_iter().map(|size| Case::new("from C", spec(size))).collect();
     let transposed = ContractionSpec { c: View::strided(70, 1, 64, 70), ..spec((70, 64, 2500)) };
     cases.push(Case::new("from a transposed C", transposed));
-    check(cases);
+    check(&cases);
 }
 
 #[test]
@@ -231,7 +230,7 @@ fn batches() {
     let ahead = ContractionSpec { packing: Packing::Ahead, ..spec.clone() };
     let long = product(9, 8, 9000);
     let twice = ContractionSpec { batches: vec![[0; 3], [81_000, 72_000, 72]], ..long };
-    check(vec![Case::new("batch", spec), Case::new("packed ahead", ahead), Case::new("long batch", twice)]);
+    check(&[Case::new("batch", spec), Case::new("packed ahead", ahead), Case::new("long batch", twice)]);
 }
 
 #[test]
@@ -248,7 +247,7 @@ fn convolutions() {
         let name = format!("{side} x {side}, stride {stride}, kernel {kernel}");
         [Case::new(name.clone(), conv.forward()), Case::new(name + ", gradient", conv.weight_gradient())]
     });
-    check(cases.collect());
+    check(&cases.collect::<Vec<_>>());
 }
 
 #[test]
