@@ -2,7 +2,7 @@
 //!
 //! Everything here is `f32`, works on memory its caller owns, and allocates only when it is prepared
 //! ([`Contraction::new`], [`Pool::new`]), never when it runs. Each kernel exists once, written over the trait in
-//! [`mod@vector`], and is compiled for every instruction-set path; [`Isa`] says which one runs.
+//! `vector`, and is compiled for every instruction-set path; [`Isa`] says which one runs.
 //!
 //! Invariant: results depend on shapes and on the path alone, never on the number of threads. The functions of
 //! [`math`] give the same bits on every path.

@@ -1,6 +1,6 @@
 //! Elementary functions over slices: the same bits on every path, within two units in the last place.
 //!
-//! Each is written once over [`Vector`], with coefficients fitted to be near minimax on the interval named beside
+//! Each is written once over `Vector`, with coefficients fitted to be near minimax on the interval named beside
 //! them. Infinities, NaN, denormals and overflow come out as they do from an exact function rounded to `f32`.
 mod angle;
 

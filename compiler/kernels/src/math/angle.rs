@@ -75,7 +75,7 @@ unsafe fn turned<V: Vector>(r: V, quarters: V, x: V, phase: Phase) -> V {
     }
 }
 
-/// The wave of large angles, one by one. Infinities have none.
+/// The wave of large angles, one by one. Infinities have none, and nobody asks for the small ones.
 #[cold]
 #[inline(never)]
 fn each<V: Vector>(x: V, phase: Phase) -> V {
@@ -83,7 +83,7 @@ fn each<V: Vector>(x: V, phase: Phase) -> V {
     // SAFETY: no vector has more lanes than that; whoever made `x` has the path.
     unsafe { x.store(values.as_mut_ptr()) };
     for value in values.iter_mut().take(V::LANES) {
-        *value = if value.is_finite() { wave_of(*value, phase) } else { f32::NAN };
+        *value = if value.is_finite() && value.abs() > LARGE { wave_of(*value, phase) } else { f32::NAN };
     }
     // SAFETY: as above.
     unsafe { V::load(values.as_ptr()) }
@@ -112,7 +112,7 @@ fn wave_of(x: f32, phase: Phase) -> f32 {
 const TWO_OVER_PI: [u32; 8] =
     [0xa2f9_836e, 0x4e44_1529, 0xfc27_57d1, 0xf534_ddc0, 0xdb62_9599, 0x3c43_9041, 0xfe51_63ab, 0xdebb_c561];
 
-/// Quarter turns in a large `x`, and what is left of it.
+/// Quarter turns in `x`, which is larger than `LARGE`, and what is left of it.
 fn reduce(x: f32) -> (u32, f64) {
     let bits = x.to_bits();
     let mantissa = u128::from(bits & 0x007f_ffff | 0x0080_0000);
