@@ -1,0 +1,35 @@
+//! Makes every scan yield what its derivative will want back: the carries as each step begins, and the results of
+//! contractions, reductions and inner scans. All else is cheap enough to compute again, step by step.
+//!
+//! After it `autodiff` finds a stack for each of these; `prune` removes the stacks that nothing reads in the end.
+use super::parts::{Loop, rewrite_loops};
+use crate::rebuild::SharedAxes;
+use stmc_ir::{Graph, Node, NodeId, Op};
+
+/// Adds the yields.
+pub fn tape(axes: &SharedAxes, graph: &Graph) -> Graph {
+    rewrite_loops(axes, graph, &|parts, _| record(parts))
+}
+
+/// Whether the value of such a node is kept rather than computed again.
+pub(crate) fn is_kept(node: &Node) -> bool {
+    matches!(node.op, Op::Dot(_) | Op::Reduce(_) | Op::ScanResult(_))
+}
+
+fn record(mut parts: Loop) -> Vec<Option<NodeId>> {
+    let graph = parts.graph();
+    let live = graph.live();
+    let before = graph.outputs.len();
+    for carry in parts.carries.clone() {
+        parts.stack(carry.value);
+    }
+    for (i, node) in graph.nodes.iter().enumerate() {
+        // Results of an inner scan that only its derivative will read are not live yet.
+        let wanted = live[i] || matches!(node.op, Op::ScanResult(_)) && live[node.args[0].index()];
+        if wanted && is_kept(node) && !node.ty.has(parts.axis) {
+            parts.stack(NodeId::from_index(i));
+        }
+    }
+    let results = parts.close();
+    results.into_iter().take(before).map(Some).collect()
+}
