@@ -1,1 +1,28 @@
-//! stmc-data.
+//! Data: readers, generators, samples, batches. Reads hyperslabs only; every expression over them is part of a graph.
+//!
+//! The way of a batch: a `Source` reads slabs of its variables, a `Dataset` binds them to the fields of a `DataPlan`,
+//! `Samples` says which sample belongs to which part, a `Loader` puts batches of them into buffers, and a `Prefetch`
+//! does so ahead of time on a thread. All of it is a pure function of plan, data and seed.
+#![allow(unsafe_code)] // Memory maps: `map.rs` and nowhere else.
+
+pub mod dataset;
+mod draw;
+mod element;
+pub mod error;
+pub mod loader;
+mod map;
+mod npy;
+mod npz;
+pub mod prefetch;
+pub mod samples;
+pub mod source;
+mod split;
+mod storms;
+
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use loader::{Batch, Loader, Position};
+pub use npy::{read_npy, write_npy};
+pub use prefetch::{Loaded, Prefetch, Target};
+pub use samples::{SampleId, Samples};
+pub use source::{Source, open};

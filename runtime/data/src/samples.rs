@@ -1,0 +1,251 @@
+//! Samples: one position of each sample variable, and the part to which each belongs.
+//!
+//! A sample belongs to a part only if every position that is read for it does. No two parts share a position along
+//! the axes of the split, whatever the windows and patches are.
+use crate::split::{Place, Split, join};
+use std::ops::Range;
+use stmc_base::{Code, Diagnostic, define_id};
+use stmc_ir::data::{Binder, DataPlan};
+
+define_id! {
+    /// A sample: a number of the positions of all sample variables, the last running fastest.
+    pub struct SampleId
+}
+
+/// All samples of a plan.
+pub struct Samples {
+    /// Per sample variable: the positions at which everything read lies within the data.
+    positions: Vec<Vec<usize>>,
+    parts: Vec<Vec<SampleId>>,
+    names: Vec<String>,
+    dropped: Dropped,
+    split: Split,
+}
+
+/// How many samples belong to no part, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Dropped {
+    /// They have positions in several parts.
+    pub straddling: usize,
+    /// They have positions in the gap between two parts.
+    pub in_gap: usize,
+    /// At some position of theirs, no predicate holds.
+    pub nowhere: usize,
+}
+
+impl Samples {
+    /// Enumerates the samples and splits them. Without a split all are in the part `train`.
+    pub fn index(plan: &DataPlan, seed: u64) -> Result<Samples, Diagnostic> {
+        let split = Split::new(plan, seed)?;
+        let mut names: Vec<String> = plan.split.iter().map(|part| part.name.clone()).collect();
+        if names.is_empty() {
+            names.push("train".into());
+        }
+        let positions =
+            plan.binders.iter().enumerate().map(|(b, binder)| positions(plan, b, binder)).collect();
+        let parts = names.iter().map(|_| vec![]).collect();
+        let mut samples = Samples { positions, parts, names, dropped: Dropped::default(), split };
+        samples.assign(plan);
+        samples.check_parts(plan)?;
+        Ok(samples)
+    }
+
+    /// The parts' names, in the order of the plan.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The part of that name. `None`: the split has none.
+    pub fn part(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|n| n == name)
+    }
+
+    /// The samples of a part, in order.
+    pub fn samples(&self, part: usize) -> &[SampleId] {
+        &self.parts[part]
+    }
+
+    /// All samples, those that were dropped included.
+    pub fn count(&self) -> usize {
+        self.positions.iter().map(Vec::len).product()
+    }
+
+    /// Those that were dropped.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// The position of each sample variable.
+    pub fn positions(&self, sample: SampleId) -> Vec<usize> {
+        let mut i = sample.index();
+        let mut positions: Vec<usize> = vec![0; self.positions.len()];
+        for (position, of) in positions.iter_mut().zip(&self.positions).rev() {
+            *position = of[i % of.len()];
+            i /= of.len();
+        }
+        positions
+    }
+
+    /// The positions along an axis that belong to the part `train`: what a fit streams.
+    pub fn fit_positions(&self, plan: &DataPlan, fit: usize) -> Result<Vec<usize>, Diagnostic> {
+        let axis = &plan.fits[fit].axis;
+        let extent = plan.fits[fit].slabs.iter().filter(|slab| slab.is_moved());
+        let mut extent =
+            extent.flat_map(|slab| &plan.fields[slab.field].axes).filter(|(name, _)| name == axis);
+        let extent = extent.next().expect("what a fit reads has the axis along which it is read").1;
+        let Some(first) = plan.split.first() else { return Ok((0..extent).collect()) };
+        let train = self.part("train").ok_or_else(|| {
+            Diagnostic::new(Code::E0904, first.span, "a `fit` needs a part `train`, and the split has none")
+        })?;
+        match self.split.axes() {
+            [split] if split.name == *axis => {
+                let of_train = |i: &usize| self.split.place(plan, &[*i]) == Place::Part(train);
+                Ok((0..extent).filter(of_train).collect())
+            }
+            others => {
+                let names: Vec<_> = others.iter().map(|a| format!("`{}`", a.name)).collect();
+                let message =
+                    format!("a `fit` over `{axis}` with a split along {} is not built yet", join(&names));
+                Err(Diagnostic::new(Code::E0409, first.span, message))
+            }
+        }
+    }
+
+    /// What the author of the split should know: most samples straddle, or a good part of them.
+    pub fn warnings(&self, plan: &DataPlan) -> Vec<Diagnostic> {
+        let (count, straddling) = (self.count(), self.dropped.straddling);
+        // A few samples straddle wherever an axis is cut once; more than a tenth is a split that does not suit the windows.
+        if straddling * 10 <= count {
+            return vec![];
+        }
+        let message = format!("{straddling} of {count} samples straddle the parts and are dropped");
+        let warning = Diagnostic::new(Code::W0902, plan.split[0].span, message);
+        let along: Vec<_> = self.split.axes().iter().map(|a| format!("`{}`", a.name)).collect();
+        let here =
+            format!("a sample is dropped if its positions along {} lie in several parts", join(&along));
+        let help = "split along the axis in blocks (`time < …`), or along one of which a sample takes a single position";
+        vec![warning.here(here).help(help)]
+    }
+
+    /// Puts every sample where its footprint belongs.
+    fn assign(&mut self, plan: &DataPlan) {
+        assert!(u32::try_from(self.count()).is_ok(), "there are fewer than 2^32 samples");
+        let moving = self.moving(plan);
+        // Samples that differ only in variables that the split does not see belong to the same place.
+        let mut known: std::collections::BTreeMap<Vec<usize>, Result<usize, Reason>> = Default::default();
+        for sample in (0..self.count()).map(SampleId::from_index) {
+            let positions = self.positions(sample);
+            let seen: Vec<usize> = moving.iter().map(|&b| positions[b]).collect();
+            let place = *known.entry(seen).or_insert_with(|| self.place(plan, &positions));
+            match place {
+                Ok(part) => self.parts[part].push(sample),
+                Err(Reason::Straddles) => self.dropped.straddling += 1,
+                Err(Reason::Gap) => self.dropped.in_gap += 1,
+                Err(Reason::Nowhere) => self.dropped.nowhere += 1,
+            }
+        }
+    }
+
+    /// The sample variables that move something along an axis of the split.
+    fn moving(&self, plan: &DataPlan) -> Vec<usize> {
+        let along = |b: usize| {
+            let ranges =
+                plan.slabs.iter().flat_map(|slab| plan.fields[slab.field].axes.iter().zip(&slab.range));
+            ranges.filter(|(_, range)| range.binder == Some(b)).any(|((name, _), _)| self.is_split(name))
+        };
+        (0..plan.binders.len()).filter(|&b| along(b)).collect()
+    }
+
+    fn is_split(&self, axis: &str) -> bool {
+        self.split.axes().iter().any(|a| a.name == axis)
+    }
+
+    /// The part of a sample, or why it has none.
+    fn place(&self, plan: &DataPlan, positions: &[usize]) -> Result<usize, Reason> {
+        let axes = self.split.axes();
+        let footprint: Vec<Vec<usize>> =
+            axes.iter().map(|axis| footprint(plan, &axis.name, positions)).collect();
+        let (mut part, mut gap, mut nowhere) = (None, false, false);
+        let mut at = vec![0; axes.len()];
+        for _ in 0..footprint.iter().map(Vec::len).product() {
+            let position: Vec<usize> = at.iter().zip(&footprint).map(|(&i, along)| along[i]).collect();
+            match self.split.place(plan, &position) {
+                Place::Part(other) if *part.get_or_insert(other) != other => return Err(Reason::Straddles),
+                Place::Part(_) => {}
+                Place::Gap => gap = true,
+                Place::Nowhere => nowhere = true,
+            }
+            advance(&mut at, &footprint);
+        }
+        match part {
+            Some(part) if !gap && !nowhere => Ok(part),
+            _ if gap => Err(Reason::Gap),
+            _ => Err(Reason::Nowhere),
+        }
+    }
+
+    fn check_parts(&self, plan: &DataPlan) -> Result<(), Diagnostic> {
+        let Some(part) = plan.split.iter().zip(&self.parts).position(|(_, samples)| samples.is_empty())
+        else {
+            return Ok(());
+        };
+        let Dropped { straddling, in_gap, nowhere } = self.dropped;
+        let message = format!("no sample lies wholly in `{}`", self.names[part]);
+        let others = self.count() - straddling - in_gap - nowhere;
+        let here = format!(
+            "of {} samples {others} lie in other parts, {straddling} straddle, {in_gap} reach into the gap",
+            self.count()
+        );
+        Err(Diagnostic::new(Code::E0904, plan.split[part].span, message).here(here))
+    }
+}
+
+/// Why a sample is in no part.
+#[derive(Clone, Copy)]
+enum Reason {
+    Straddles,
+    Gap,
+    Nowhere,
+}
+
+/// The positions of a sample variable at which every slab that it moves lies within its field.
+fn positions(plan: &DataPlan, number: usize, binder: &Binder) -> Vec<usize> {
+    let ranges = plan.slabs.iter().flat_map(|slab| plan.fields[slab.field].axes.iter().zip(&slab.range));
+    let moved: Vec<_> = ranges.filter(|(_, range)| range.binder == Some(number)).collect();
+    let within = |position: &usize| {
+        moved.iter().all(|((_, extent), range)| {
+            let start = *position as isize + range.offset;
+            start >= 0 && start as usize + range.len <= *extent
+        })
+    };
+    (binder.start..binder.stop).step_by(binder.step.max(1)).filter(within).collect()
+}
+
+/// The positions along an axis that are read for a sample, in order. Slabs that no sample variable moves are the
+/// same for all samples, and do not count.
+fn footprint(plan: &DataPlan, axis: &str, positions: &[usize]) -> Vec<usize> {
+    let moved = plan.slabs.iter().filter(|slab| slab.is_moved());
+    let ranges = moved.flat_map(|slab| plan.fields[slab.field].axes.iter().zip(&slab.range));
+    let along = ranges.filter(|((name, _), _)| name == axis).map(|(_, range)| steps(range, positions));
+    let mut footprint: Vec<usize> = along.flatten().collect();
+    footprint.sort_unstable();
+    footprint.dedup();
+    footprint
+}
+
+/// The steps that a range takes at these positions of the sample variables.
+pub(crate) fn steps(range: &stmc_ir::data::SlabRange, positions: &[usize]) -> Range<usize> {
+    let base = range.binder.map_or(0, |b| positions[b]) as isize + range.offset;
+    let start = usize::try_from(base).expect("what is read for a sample lies within the data");
+    start..start + range.len
+}
+
+fn advance(at: &mut [usize], footprint: &[Vec<usize>]) {
+    for (i, along) in at.iter_mut().zip(footprint).rev() {
+        *i += 1;
+        if *i < along.len() {
+            return;
+        }
+        *i = 0;
+    }
+}

@@ -1,0 +1,73 @@
+//! Where arrays come from. A source knows its variables and reads hyperslabs of them.
+use crate::DataError;
+use crate::map::Bytes;
+use crate::npy::NpyFile;
+use crate::npz::NpzFile;
+use crate::storms::Storms;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use stmc_base::schema::{SourceSchema, Variable};
+use stmc_ir::DType;
+use stmc_ir::data::SourceSpec;
+
+/// A file or a generator.
+pub trait Source: Send + Sync {
+    /// Its variables. Read from headers alone.
+    fn schema(&self) -> &SourceSchema;
+
+    /// Reads a hyperslab: the steps `ranges[i]` of axis `i` of a variable, row-major in the order on disk, as the bits
+    /// of `dtype`. The variable, the ranges and the type are in the schema; `out` has as many places as the slab.
+    fn read(
+        &self,
+        variable: &str,
+        ranges: &[Range<usize>],
+        dtype: DType,
+        out: &mut [u32],
+    ) -> Result<(), DataError>;
+}
+
+impl dyn Source {
+    /// A variable by name. `None`: the source has none of that name.
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        self.schema().variables.iter().find(|v| v.name == name)
+    }
+}
+
+/// Opens a source: looks at headers and directories of files, reads no values. Relative paths begin at `base`.
+pub fn open(spec: &SourceSpec, base: &Path) -> Result<Arc<dyn Source>, DataError> {
+    match spec {
+        SourceSpec::File { path, .. } => open_file(path, base),
+        SourceSpec::Generator { name, args, .. } => match name.as_str() {
+            "storms" => Ok(Arc::new(Storms::new(args)?)),
+            _ => Err(DataError::unreadable(name, "there is no generator of this name; there is `storms`")),
+        },
+    }
+}
+
+fn open_file(path: &str, base: &Path) -> Result<Arc<dyn Source>, DataError> {
+    if path.contains(['*', '{']) {
+        let problem = "patterns join files by their coordinates, and arrays in NPY and NPZ files have none: name one file";
+        return Err(DataError::unreadable(path, problem));
+    }
+    let bytes = Bytes::open(&base.join(path), path)?;
+    match bytes.get(..4) {
+        Some(b"\x93NUM") => Ok(Arc::new(NpyFile::new(path, bytes)?)),
+        Some(b"PK\x03\x04" | b"PK\x05\x06") => Ok(Arc::new(NpzFile::new(path, bytes)?)),
+        _ => Err(DataError::unreadable(path, unknown_format(&bytes))),
+    }
+}
+
+/// What a file that is neither NPY nor NPZ seems to be.
+fn unknown_format(bytes: &[u8]) -> String {
+    let name = match bytes {
+        [] => return "the file is empty".into(),
+        [b'C', b'D', b'F', ..] => "NetCDF",
+        [0x89, b'H', b'D', b'F', ..] => "HDF5 or NetCDF-4",
+        [b'G', b'R', b'I', b'B', ..] => "GRIB",
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "TIFF",
+        [b'P', b'A', b'R', b'1', ..] => "Parquet",
+        _ => return "the format is not known; NPY and NPZ files are".into(),
+    };
+    format!("{name} files are not read yet; NPY and NPZ files are")
+}
