@@ -3,6 +3,8 @@
 pub mod ast;
 mod grammar;
 mod parse;
+mod recover;
+mod tokens;
 mod tree;
 mod words;
 

@@ -1,6 +1,7 @@
 //! The entry: text to tree, or to messages.
 use crate::ast;
 use crate::grammar::{Grammar, Rule};
+use crate::recover;
 use crate::tree::{self, Origin};
 use pest::Parser;
 use stmc_base::{Diagnostic, SourceId};
@@ -14,24 +15,27 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Enough for the deepest text that is not refused, in a debug build.
-const STACK: usize = 256 << 20;
+/// Stack for the deepest text that is not refused, in a build without optimisation.
+const STACK: usize = 128 << 20;
 
 /// Parses a file. Several independent mistakes are reported at once.
 pub fn parse(source: SourceId, text: &str) -> Parsed {
-    match Grammar::parse(Rule::file, text) {
-        Ok(mut pairs) => {
-            let file = pairs.next().expect("a parse gives its rule");
-            let (file, diagnostics) = tree::build(source, text, Origin::Written, file);
-            Parsed { file: diagnostics.is_empty().then_some(file), diagnostics }
-        }
-        Err(e) => {
-            let at = match e.location {
-                pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
-            };
-            let here = stmc_base::Span::new(source, at, at);
-            let diagnostic = Diagnostic::new(stmc_base::Code::E0101, here, "this cannot stand here");
-            Parsed { file: None, diagnostics: vec![diagnostic] }
-        }
-    }
+    // Pest and the tree builder recurse with the text; a thread of our own makes their stack independent of the caller's.
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(STACK);
+        let parser =
+            parser.spawn_scoped(scope, || parse_here(source, text)).expect("a thread can be started");
+        parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn parse_here(source: SourceId, text: &str) -> Parsed {
+    let Ok(mut pairs) = Grammar::parse(Rule::file, text) else {
+        return Parsed { file: None, diagnostics: recover::diagnose(source, text) };
+    };
+    let file = pairs.next().expect("a parse gives its rule");
+    let (file, mut diagnostics) = tree::build(source, text, Origin::Written, file);
+    diagnostics.extend(recover::divisions(source, text));
+    diagnostics.sort_by_key(|d| d.labels[0].span);
+    Parsed { file: diagnostics.is_empty().then_some(file), diagnostics }
 }

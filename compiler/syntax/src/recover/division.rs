@@ -1,0 +1,82 @@
+//! `n // 2` parses: the rest of the line is a comment. Where that comment could only be an operand, it is one.
+use super::Repair;
+use crate::tokens::{Kind, Token, tokens};
+use stmc_base::{Code, Diagnostic, SourceId};
+
+/// A message for every `//` that was meant to divide.
+pub(crate) fn divisions(source: SourceId, text: &str) -> Vec<Diagnostic> {
+    if !text.lines().any(|line| line.match_indices("//").any(|(at, _)| is_operand(&line[at + 2..]))) {
+        return vec![];
+    }
+    let tokens = tokens(text);
+    meant_to_divide(&tokens).map(|i| diagnostic(source, &tokens, i)).collect()
+}
+
+/// Reports them and takes them for products.
+pub(super) fn repair(repair: &mut Repair) {
+    let text = repair.text.clone();
+    let tokens = tokens(&text);
+    for i in meant_to_divide(&tokens) {
+        repair.report(diagnostic(repair.source, &tokens, i));
+        repair.patch(tokens[i].start, tokens[i].start + 2, "*");
+    }
+}
+
+fn diagnostic(source: SourceId, tokens: &[Token], i: usize) -> Diagnostic {
+    let comment = tokens[i];
+    let left = operand_before(tokens, i);
+    let right = operand_text(comment.text);
+    let mut span = comment.span(source);
+    span.end = span.start + 2;
+    Diagnostic::new(Code::E0102, span, "`//` starts a comment, it does not divide")
+        .help(format!("write `div({left}, {right})`, which floors; if it is a comment, say it in words"))
+}
+
+/// The comments that divide, by their place among the tokens.
+fn meant_to_divide<'a>(tokens: &'a [Token]) -> impl Iterator<Item = usize> + 'a {
+    (1..tokens.len()).filter(|i| {
+        // `n   // 2`, with a gap, is a comment in a column.
+        let before = match tokens[i - 1] {
+            Token { kind: Kind::Space, text: " ", .. } if *i > 1 => &tokens[i - 2],
+            ref token => token,
+        };
+        tokens[*i].kind == Kind::Comment && before.ends_operand() && is_operand(&tokens[*i].text[2..])
+    })
+}
+
+/// Can this comment be read as an operand? `16)`, `2 + 1`, `x.channel`, `width)`; not `size`, which is a word.
+fn is_operand(comment: &str) -> bool {
+    let comment = comment.trim_start_matches(' ').trim_end();
+    let number = |s: &str| {
+        s.starts_with(|c: char| c.is_ascii_digit()) && s.chars().all(|c| c.is_ascii_digit() || c == '_')
+    };
+    let numbers = comment.split_whitespace().all(|piece| {
+        matches!(piece, "+" | "-" | "*" | "/" | "^") || number(piece.trim_matches(['(', ')', ']', '}', ',']))
+    });
+    if numbers {
+        return comment.starts_with(|c: char| c.is_ascii_digit());
+    }
+    let name = comment.trim_end_matches([')', ']', '}', ',', ' ']);
+    let words =
+        name.split('.').all(|w| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let closes = comment.contains(')') && !comment.contains('(');
+    words && (name.contains('.') && !comment.ends_with('.') || closes)
+}
+
+fn operand_text(comment: &str) -> &str {
+    let inner = comment[2..].trim();
+    let end =
+        inner.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.')).unwrap_or(inner.len());
+    &inner[..end]
+}
+
+/// The words and points just before the comment, or `…` where that is more.
+fn operand_before(tokens: &[Token], i: usize) -> String {
+    let before = tokens[..i].iter().rev().skip_while(|t| t.kind == Kind::Space);
+    let mut pieces: Vec<&str> = before
+        .take_while(|t| matches!(t.kind, Kind::Word | Kind::Number) || t.is_sign("."))
+        .map(|t| t.text)
+        .collect();
+    pieces.reverse();
+    if pieces.is_empty() { "…".to_string() } else { pieces.concat() }
+}
