@@ -75,6 +75,7 @@ codes! {
     E0803: "a metric needs two passes", "In a metric, `batch` is the whole part: a reduction over it cannot feed another one. Use a formula of sums.";
     E0804: "a setting has the wrong value", "The setting takes another kind of value.";
     E0805: "the model's inputs are not in the sample", "Each input of a model is a part of the sample with the same name.";
+    E0806: "a value is not a number while training", "A term of the loss, or a weight, became NaN or infinite. Training stops at once, and the last checkpoint is kept.";
     E0901: "a field is not in the data", "The source has no variable of this name. The help lists those it has.";
     E0902: "the data do not fit the declaration", "The field's axes, extents or type are not those of the variable in the source.";
     E0903: "a data source cannot be read", "The file is missing, damaged or of a format that is not supported.";
