@@ -1,1 +1,27 @@
-//! stmc-gpu.
+//! The GPU backend: kernels become CubeCL's IR, which wgpu (Vulkan, Metal, DX12) and CUDA run.
+//!
+//! Empty without a feature, so that nobody pays for CubeCL who does not ask for it: `gpu` builds the wgpu device and the
+//! emission of WGSL and CUDA C++ with no device at hand, `cuda` the CUDA device beside it.
+//!
+//! A program's memory is one device buffer of 32-bit words. Every load and store of every kernel goes to it, at an offset
+//! that the launch passes as a scalar, so two params of a launch may overlap and a kernel never needs a new binding.
+#![cfg_attr(
+    feature = "gpu",
+    allow(unsafe_code, reason = "a launch promises CubeCL the length of the buffer it binds")
+)]
+
+#[cfg(feature = "gpu")]
+mod code;
+#[cfg(feature = "gpu")]
+mod device;
+#[cfg(feature = "gpu")]
+mod emit;
+#[cfg(feature = "gpu")]
+mod grid;
+#[cfg(feature = "gpu")]
+mod lower;
+
+#[cfg(feature = "gpu")]
+pub use device::GpuDevice;
+#[cfg(feature = "gpu")]
+pub use emit::{emit_cuda, emit_wgsl};

@@ -1,0 +1,92 @@
+@group(0) @binding(0) var<storage, read_write> v1: array<u32>;
+struct info_st { scalars_i32: array<i32, 4>, static_meta: array<u32, 2> }
+@group(0) @binding(1) var<storage, read> info_var: info_st;
+@compute @workgroup_size(64, 1, 1)
+fn stm_bias_gelu(@builtin(workgroup_id) v110: vec3<u32>, @builtin(num_workgroups) v112: vec3<u32>, @builtin(local_invocation_index) v119: u32) {
+let v129 = &v1;
+let v2 = info_var.scalars_i32[0];
+let v3 = info_var.scalars_i32[1];
+let v4 = info_var.scalars_i32[2];
+let v5 = info_var.scalars_i32[3];
+let v111 = v110[2];
+let v88 = u32(v111);
+let v113 = v112[1];
+let v90 = u32(v113);
+let v91 = v88 * v90;
+let v114 = v112[0];
+let v93 = u32(v114);
+let v94 = v91 * v93;
+let v115 = v110[1];
+let v96 = u32(v115);
+let v99 = v96 * v93;
+let v100 = v94 + v99;
+let v117 = v110[0];
+let v102 = u32(v117);
+let v103 = v100 + v102;
+let v121 = u32(64);
+let v106 = v103 * v121;
+let v120 = v119;
+let v108 = u32(v120);
+let v109 = v106 + v108;
+let v7 = u32(v109);
+let v8 = bitcast<u32>(v2);
+let v9 = v7 < v8;
+if v9 {
+let v10 = u32(5);
+let v11 = v7 % v10;
+let v13 = v7 / v10;
+let v14 = bitcast<i32>(v11);
+let v17 = bitcast<i32>(v13);
+let v19 = i32(5);
+let v20 = v17 * v19;
+let v24 = v20 + v14;
+let v25 = v3 + v24;
+let v26 = u32(v25);
+let v27 = &(*v129)[v26];
+let v28 = *v27;
+let v29 = bitcast<f32>(v28);
+let v34 = v4 + v14;
+let v35 = u32(v34);
+let v36 = &(*v129)[v35];
+let v37 = *v36;
+let v38 = bitcast<f32>(v37);
+let v39 = v29 + v38;
+let v40 = f32(0.7071067690849304);
+let v41 = v39 * v40;
+let v58 = abs(v41);
+let v59 = f32(0.32759109139442444);
+let v60 = f32(0.2548295855522156);
+let v61 = f32(-0.2844967544078827);
+let v62 = f32(1.4214136600494385);
+let v63 = f32(-1.4531519412994385);
+let v64 = f32(1.0614054203033447);
+let v65 = f32(1.0);
+let v122 = fma(v59, v58, v65);
+let v68 = v65 / v122;
+let v123 = fma(v64, v68, v63);
+let v124 = fma(v123, v68, v62);
+let v125 = fma(v124, v68, v61);
+let v126 = fma(v125, v68, v60);
+let v77 = v126 * v68;
+let v78 = -v58;
+let v79 = v78 * v58;
+let v80 = exp(v79);
+let v127 = -v77;
+let v128 = fma(v127, v80, v65);
+let v83 = f32(0.0);
+let v84 = v41 < v83;
+let v85 = -v128;
+let v86 = select(v128, v85, v84);
+let v43 = f32(0.5);
+let v44 = v39 * v43;
+let v45 = fma(v44, v86, v44);
+let v53 = v5 + v24;
+let v54 = bitcast<u32>(v45);
+let v55 = u32(v53);
+let v56 = &(*v129)[v55];
+*v56 = v54;
+
+}
+return;
+
+}
