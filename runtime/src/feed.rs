@@ -1,0 +1,178 @@
+//! From samples to the inputs of an entry: which slab goes to which buffer, batch after batch.
+use crate::error::{Result, RunError};
+use crate::score::{Partials, Score};
+use crate::session::{Moment, Session};
+use crate::tensor::{Named, Tensor};
+use std::sync::Arc;
+use stmc_data::{Batch, Dataset, Loader, Position, Prefetch, Samples, Target};
+use stmc_ir::data::FieldOrigin;
+use stmc_ir::module::{InputRole, Metric};
+use stmc_ir::program::{BufferId, Entry};
+
+/// The data of a run, and who gets which of them.
+#[derive(Clone)]
+pub struct Data {
+    /// The fields.
+    pub set: Arc<Dataset>,
+    /// The samples of each part.
+    pub samples: Arc<Samples>,
+}
+
+/// The inputs of one entry, fed from one part.
+pub struct Feed {
+    /// The number of the entry.
+    pub entry: usize,
+    loader: Arc<Loader>,
+    /// What every batch brings, and the buffers for it.
+    targets: Vec<Target>,
+    buffers: Vec<BufferId>,
+    /// 1 for a sample, 0 for a repetition.
+    valid: Vec<BufferId>,
+}
+
+/// Batches of a feed, in order.
+pub struct Stream {
+    prefetch: Prefetch,
+    buffers: Vec<BufferId>,
+    valid: Vec<BufferId>,
+}
+
+impl Feed {
+    /// Sorts the inputs of an entry, and writes those that are the same for all batches.
+    pub fn new(session: &mut Session<'_>, entry: usize, loader: Loader) -> Result<Feed> {
+        let mut feed =
+            Feed { entry, loader: Arc::new(loader), targets: vec![], buffers: vec![], valid: vec![] };
+        for port in &session.at(entry).inputs {
+            let buffer = session.program.buffer(port.buffer);
+            match &port.role {
+                InputRole::Slab { slab, .. } if feed.loader.slabs()[*slab].is_moved() => {
+                    feed.targets.push(Target { slab: *slab, buffer: buffer.clone() });
+                    feed.buffers.push(port.buffer);
+                }
+                InputRole::Slab { slab, .. } => {
+                    let loader = &feed.loader;
+                    session.fill(port.buffer, |to, memory| Ok(loader.fill_fixed(*slab, to, memory)?))?;
+                }
+                InputRole::Valid => feed.valid.push(port.buffer),
+                InputRole::Param(_) => {}
+                InputRole::Named { name, .. } | InputRole::Mask { site: name, .. } => {
+                    let reason = format!("`{name}` is to be given by name, and cannot be read from the data");
+                    return Err(RunError::Tensor(reason));
+                }
+            }
+        }
+        Ok(feed)
+    }
+
+    /// Samples in the part, or positions of a fit.
+    pub fn samples(&self) -> usize {
+        self.loader.len()
+    }
+
+    /// Batches of a pass over the part.
+    pub fn batches(&self) -> usize {
+        self.loader.batches()
+    }
+
+    /// `count` batches from a place on; they are read ahead.
+    pub fn stream(&self, from: Position, count: usize) -> Stream {
+        let prefetch = Prefetch::start(self.loader.clone(), self.targets.clone(), from, count);
+        Stream { prefetch, buffers: self.buffers.clone(), valid: self.valid.clone() }
+    }
+}
+
+impl Stream {
+    /// Gives the next batch to the device. `None`: there is no more.
+    pub fn next(&mut self, session: &mut Session<'_>) -> Result<Option<Batch>> {
+        let Some(loaded) = self.prefetch.next().transpose()? else { return Ok(None) };
+        for (buffer, image) in self.buffers.iter().zip(&loaded.images) {
+            session.device.write(*buffer, image)?;
+        }
+        let valid: Vec<u32> = loaded.batch.valid.iter().map(|v| v.to_bits()).collect();
+        for buffer in &self.valid {
+            session.write(*buffer, &valid)?;
+        }
+        let batch = loaded.batch.clone();
+        self.prefetch.recycle(loaded);
+        Ok(Some(batch))
+    }
+}
+
+/// A feed of an evaluation: every sample of a part once. `None`: the split has no such part, or it is empty.
+pub fn evaluation(session: &mut Session<'_>, data: &Data, entry: &str, part: &str) -> Result<Option<Feed>> {
+    let (Some(entry), Some(part)) = (session.entry(entry), data.samples.part(part)) else { return Ok(None) };
+    let batch = session.at(entry).batch;
+    let loader = Loader::evaluate(data.set.clone(), data.samples.clone(), part, batch);
+    if loader.is_empty() { Ok(None) } else { Feed::new(session, entry, loader).map(Some) }
+}
+
+/// All metrics of the part of a feed, after `step` updates.
+pub fn scores(session: &mut Session<'_>, feed: &Feed, metrics: &[Metric], step: u64) -> Result<Vec<Score>> {
+    let partials = partials(session, feed, step)?;
+    let lookup = |name: &str| (name == "step").then_some(step as f64);
+    let host: Vec<f64> = session.module.scalars.iter().map(|e| e.eval(&lookup)).collect();
+    Ok(metrics.iter().map(|m| partials.finish(m, &session.module.axes, &host)).collect())
+}
+
+fn partials(session: &mut Session<'_>, feed: &Feed, step: u64) -> Result<Partials> {
+    let entry: &Entry = session.at(feed.entry);
+    let module = session.module;
+    let graph = module.entry(&entry.name).expect("an entry of the program was one of the module");
+    let mut partials = Partials::new(entry);
+    let mut stream = feed.stream(Position::default(), feed.batches());
+    while stream.next(session)?.is_some() {
+        session.run(feed.entry, Moment { step, pass: 0 })?;
+        partials.add(session, entry, graph)?;
+    }
+    Ok(partials)
+}
+
+/// Computes what `fit` says of the train part, in order, and gives it to the data. The result belongs into the checkpoint.
+pub fn fit(session: &mut Session<'_>, data: &Data) -> Result<Named> {
+    let module = session.module;
+    let mut fitted = vec![];
+    for (i, metric) in module.fits.iter().enumerate() {
+        let entry = session.required(&format!("fit{i}"))?;
+        let batch = session.at(entry).batch;
+        let loader = Loader::fit(data.set.clone(), data.samples.clone(), i, batch)?;
+        let feed = Feed::new(session, entry, loader)?;
+        let score = scores(session, &feed, std::slice::from_ref(metric), 0)?.remove(0);
+        let shape = score.axes.iter().map(|a| a.1).collect();
+        let tensor = Tensor::floats(shape, score.values.iter().map(|x| *x as f32));
+        for (field, declared) in data.set.plan().fields.iter().enumerate() {
+            if declared.origin != (FieldOrigin::Fit { fit: i }) {
+                continue;
+            }
+            let order = declared.axes.iter().map(|(name, _)| score.axes.iter().position(|a| a.0 == *name));
+            let order: Option<Vec<usize>> = order.collect();
+            let tensor = tensor.permute(&order.expect("a fitted field has the axes of its fit"));
+            give_fit(data, field, &tensor);
+            fitted.push((declared.name.clone(), tensor));
+        }
+    }
+    Ok(fitted)
+}
+
+/// Gives fitted values of an earlier run to the data.
+pub fn restore_fits(data: &Data, fitted: &Named) -> Result<()> {
+    for (field, declared) in data.set.plan().fields.iter().enumerate() {
+        if let FieldOrigin::Fit { .. } = declared.origin {
+            let found = fitted.iter().find(|t| t.0 == declared.name).map(|t| &t.1);
+            let extents: Vec<usize> = declared.axes.iter().map(|a| a.1).collect();
+            match found {
+                Some(tensor) if tensor.shape == extents => give_fit(data, field, tensor),
+                _ => {
+                    return Err(RunError::Tensor(format!(
+                        "the run has no fitted `{}` {extents:?}",
+                        declared.name
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn give_fit(data: &Data, field: usize, tensor: &Tensor) {
+    data.set.set_fit(field, &tensor.numbers().collect::<Vec<_>>());
+}

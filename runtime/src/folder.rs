@@ -1,0 +1,233 @@
+//! A run directory: what the run was made from, its log, and its checkpoints.
+//!
+//! ```text
+//! config.json            the sources, settings and seed
+//! metrics.jsonl          one line per epoch, and some steps; cut to the checkpoint's length on resume
+//! checkpoints/000120/    weights.safetensors  optimizer.safetensors  state.json
+//! last -> checkpoints/000120
+//! best -> checkpoints/000080
+//! ```
+//!
+//! Invariant: `last` and `best`, once they exist, point to whole checkpoints at every moment. A checkpoint is written under
+//! another name, flushed and renamed; then the pointers are switched, each in one step, `best` before `last`: a crash
+//! between the two repeats the epoch that made the best weights, and makes them again.
+use crate::config::Config;
+use crate::error::{Result, RunError};
+use crate::files;
+use crate::state::State;
+use crate::tensor::{self, Named};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// An open run directory. No other process can open it to write meanwhile.
+pub struct RunFolder {
+    path: PathBuf,
+    log: File,
+}
+
+/// What a checkpoint holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checkpoint {
+    /// By path, in disk order.
+    pub weights: Named,
+    /// The optimizer's state.
+    pub moments: Named,
+    /// Where training stood.
+    pub state: State,
+}
+
+/// Which checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// The newest.
+    Last,
+    /// The one that `keep` chose.
+    Best,
+}
+
+const CHECKPOINTS: &str = "checkpoints";
+const CONFIG: &str = "config.json";
+const LOG: &str = "metrics.jsonl";
+const STATE: &str = "state.json";
+const WEIGHTS: &str = "weights.safetensors";
+const MOMENTS: &str = "optimizer.safetensors";
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Mark::Last => "last",
+            Mark::Best => "best",
+        }
+    }
+}
+
+impl RunFolder {
+    /// Makes the directory of a new run; it must not hold another one.
+    pub fn create(path: &Path, config: &Config) -> Result<RunFolder> {
+        files::make_folder(path)?;
+        if path.join(CONFIG).exists() {
+            return Err(RunError::file(path, "there is a run in it; resume it, or choose another directory"));
+        }
+        files::make_folder(&path.join(CHECKPOINTS))?;
+        let log = open_log(path)?;
+        let text = serde_json::to_string_pretty(config).expect("a config is plain data");
+        files::replace(&path.join(CONFIG), text.as_bytes())?;
+        Ok(RunFolder { path: path.into(), log })
+    }
+
+    /// Makes `parent/name-1`, or the next number that is free.
+    pub fn create_numbered(parent: &Path, name: &str, config: &Config) -> Result<RunFolder> {
+        files::make_folder(parent)?;
+        for n in 1u32.. {
+            let path = parent.join(format!("{name}-{n}"));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return RunFolder::create(&path, config),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(RunError::file(&path, e)),
+            }
+        }
+        unreachable!("some number is free")
+    }
+
+    /// Opens the directory of a run to go on with it, and clears away what a crash left behind.
+    pub fn open(path: &Path) -> Result<RunFolder> {
+        config(path)?;
+        let folder = RunFolder { path: path.into(), log: open_log(path)? };
+        folder.sweep()?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line to the log.
+    pub fn append(&mut self, line: &serde_json::Value) -> Result<()> {
+        let path = self.path.join(LOG);
+        self.log.write_all(format!("{line}\n").as_bytes()).map_err(|e| RunError::file(&path, e))
+    }
+
+    /// Cuts the log to what belongs to a checkpoint.
+    pub fn cut_log(&mut self, bytes: u64) -> Result<()> {
+        self.log.set_len(bytes).map_err(|e| RunError::file(&self.path.join(LOG), e))
+    }
+
+    /// The log's lines.
+    pub fn log(&self) -> Result<Vec<serde_json::Value>> {
+        read_log(&self.path)
+    }
+
+    /// Saves a checkpoint as the last one; with `Mark::Best` as the best one too. `checkpoint.state.log_bytes` is set here.
+    pub fn save(&mut self, checkpoint: &mut Checkpoint, mark: Mark) -> Result<()> {
+        let length = self.log.sync_all().and_then(|()| self.log.metadata());
+        checkpoint.state.log_bytes = length.map_err(|e| RunError::file(&self.path.join(LOG), e))?.len();
+        let target = self.write_version(checkpoint)?;
+        if mark == Mark::Best {
+            files::point(&self.path.join(mark.name()), &target)?;
+        }
+        files::point(&self.path.join(Mark::Last.name()), &target)?;
+        self.sweep()
+    }
+
+    fn write_version(&self, checkpoint: &Checkpoint) -> Result<String> {
+        let all = self.path.join(CHECKPOINTS);
+        let draft = all.join(".draft");
+        let written = write_checkpoint(&draft, checkpoint).and_then(|()| {
+            let name = unused(&all, &format!("{:06}", checkpoint.state.step));
+            files::rename(&draft, &all.join(&name))?;
+            files::sync_folder(&all)?;
+            Ok(format!("{CHECKPOINTS}/{name}"))
+        });
+        if written.is_err() {
+            // Gives the space back; the first error is the one to report.
+            let _ = std::fs::remove_dir_all(&draft);
+        }
+        written
+    }
+
+    /// Removes checkpoints that no pointer names, and drafts.
+    fn sweep(&self) -> Result<()> {
+        let kept: Vec<PathBuf> = [Mark::Last, Mark::Best]
+            .iter()
+            .filter_map(|m| files::pointed(&self.path.join(m.name())))
+            .collect();
+        let all = self.path.join(CHECKPOINTS);
+        let entries = std::fs::read_dir(&all).map_err(|e| RunError::file(&all, e))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| RunError::file(&all, e))?;
+            if !kept.contains(&Path::new(CHECKPOINTS).join(entry.file_name())) {
+                files::remove_folder(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the run in a directory was made from.
+pub fn config(path: &Path) -> Result<Config> {
+    let file = path.join(CONFIG);
+    if !file.exists() {
+        return Err(RunError::file(path, "there is no run in it (no config.json)"));
+    }
+    serde_json::from_str(&files::read_text(&file)?).map_err(|e| RunError::file(&file, e))
+}
+
+/// Where the weights of a checkpoint stand: the best ones if `keep` chose any, else the last. `None`: nothing is saved yet.
+pub fn weights_file(path: &Path) -> Option<PathBuf> {
+    let folder = checkpoint_folder(path, Mark::Best).or_else(|| checkpoint_folder(path, Mark::Last));
+    folder.map(|f| f.join(WEIGHTS))
+}
+
+/// Reads a checkpoint. `None`: the run has none under this mark.
+pub fn load(path: &Path, mark: Mark) -> Result<Option<Checkpoint>> {
+    let Some(folder) = checkpoint_folder(path, mark) else { return Ok(None) };
+    let state = folder.join(STATE);
+    Ok(Some(Checkpoint {
+        weights: tensor::read(&folder.join(WEIGHTS))?,
+        moments: tensor::read(&folder.join(MOMENTS))?,
+        state: serde_json::from_str(&files::read_text(&state)?).map_err(|e| RunError::file(&state, e))?,
+    }))
+}
+
+/// The lines of a run's log.
+pub fn read_log(path: &Path) -> Result<Vec<serde_json::Value>> {
+    let file = path.join(LOG);
+    let parse = |line: &str| serde_json::from_str(line).map_err(|e| RunError::file(&file, e));
+    files::read_text(&file)?.lines().map(parse).collect()
+}
+
+fn checkpoint_folder(path: &Path, mark: Mark) -> Option<PathBuf> {
+    Some(path.join(files::pointed(&path.join(mark.name()))?))
+}
+
+fn write_checkpoint(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    files::remove_folder(folder)?;
+    files::make_folder(folder)?;
+    tensor::write(&folder.join(WEIGHTS), &checkpoint.weights)?;
+    tensor::write(&folder.join(MOMENTS), &checkpoint.moments)?;
+    let state = serde_json::to_string_pretty(&checkpoint.state).expect("a state is plain data");
+    files::replace(&folder.join(STATE), state.as_bytes())
+}
+
+/// A resumed run may come to the same step again while `best` still points to the checkpoint made before.
+fn unused(folder: &Path, name: &str) -> String {
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    std::iter::once(name.to_string())
+        .chain(numbered)
+        .find(|n| !folder.join(n).exists())
+        .expect("some name is free")
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    let file = path.join(LOG);
+    let log = OpenOptions::new().create(true).read(true).append(true).open(&file);
+    let log = log.map_err(|e| RunError::file(&file, e))?;
+    match log.try_lock() {
+        Ok(()) => Ok(log),
+        Err(TryLockError::WouldBlock) => Err(RunError::file(path, "another process is writing this run")),
+        // File systems without locks exist; the lock only guards against a mistake.
+        Err(TryLockError::Error(_)) => Ok(log),
+    }
+}

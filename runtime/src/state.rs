@@ -1,0 +1,106 @@
+//! Where training stands: with the weights and moments, everything that the next step depends on. Early stopping and the
+//! choice of the best weights are functions of it.
+use serde::{Deserialize, Serialize};
+use stmc_ir::module::{Train, Watch};
+
+/// How far training has come.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Updates done.
+    pub step: u64,
+    /// The epoch that the next update belongs to, from 0.
+    pub epoch: u64,
+    /// Updates done in it: the position in the order of samples.
+    pub batch: u64,
+    /// Sums of the loss terms over those updates.
+    pub sums: Vec<f64>,
+    /// Which weights are the result so far. `None`: nothing was compared yet.
+    pub best: Option<Best>,
+    /// Best value of what `stop` watches.
+    pub stop_best: Option<f64>,
+    /// Epochs since then.
+    pub stalled: u64,
+    /// Whether no further update is to be made, and why.
+    pub ending: Option<Ending>,
+    /// Bytes of `metrics.jsonl` that belong to the steps done.
+    pub log_bytes: u64,
+    /// Time spent so far. The one thing here that differs from run to run.
+    pub seconds: f64,
+}
+
+/// The best weights so far.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Best {
+    /// Of what `keep` watches.
+    pub value: f64,
+    /// Updates that made them.
+    pub step: u64,
+    /// Epochs that made them.
+    pub epoch: u64,
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// All steps are done.
+    Done,
+    /// What `stop` watches no longer improves.
+    Stalled,
+}
+
+impl State {
+    /// Counts an update whose loss terms were these. Whether it ended an epoch.
+    pub fn advance(&mut self, train: &Train, terms: &[f64]) -> bool {
+        self.sums.resize(terms.len(), 0.0);
+        for (sum, term) in self.sums.iter_mut().zip(terms) {
+            *sum += term;
+        }
+        self.step += 1;
+        self.batch += 1;
+        self.batch >= train.steps_per_epoch as u64 || self.step >= train.steps as u64
+    }
+
+    /// Means of the loss terms over the updates of this epoch.
+    pub fn means(&self) -> Vec<f64> {
+        self.sums.iter().map(|sum| sum / self.batch as f64).collect()
+    }
+
+    /// Closes the epoch, given what `stop` and `keep` watch. Whether the weights are the best so far.
+    pub fn close_epoch(&mut self, train: &Train, value: impl Fn(&Watch) -> Option<f64>) -> bool {
+        self.epoch += 1;
+        self.batch = 0;
+        self.sums.clear();
+        if self.step >= train.steps as u64 {
+            self.ending = Some(Ending::Done);
+        }
+        if let Some(stop) = &train.stop
+            && let Some(now) = value(&stop.watch)
+        {
+            if improves(&stop.watch, now, self.stop_best) {
+                (self.stop_best, self.stalled) = (Some(now), 0);
+            } else {
+                self.stalled += 1;
+            }
+            if self.stalled >= stop.epochs as u64 {
+                self.ending = self.ending.or(Some(Ending::Stalled));
+            }
+        }
+        let Some(keep) = &train.keep else { return false };
+        let Some(now) = value(keep) else { return false };
+        let better = improves(keep, now, self.best.map(|b| b.value));
+        if better {
+            self.best = Some(Best { value: now, step: self.step, epoch: self.epoch });
+        }
+        better
+    }
+}
+
+/// NaN never improves; anything else improves on nothing.
+fn improves(watch: &Watch, now: f64, before: Option<f64>) -> bool {
+    match before {
+        None => !now.is_nan(),
+        Some(before) if watch.maximize => now > before,
+        Some(before) => now < before,
+    }
+}

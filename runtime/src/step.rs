@@ -1,0 +1,118 @@
+//! A few updates on one given batch: what comparisons with other programs are made from.
+//!
+//! The result holds `out.<name>`, `loss` (and `loss.<term>` if there are several), `grad.<path>`, `grad.input.<name>`, and for
+//! each update n, counted from 1, `loss_before_step_<n>` and `after_<n>.<path>`.
+use crate::error::{Result, RunError};
+use crate::import::{self, Map, Wanted};
+use crate::session::{Moment, Session};
+use crate::tensor::{Named, Tensor};
+use stmc_ir::module::{InputRole, OutputRole};
+use stmc_ir::program::{BufferId, Entry};
+
+/// Names of weights in files may begin so.
+pub const WEIGHTS: &str = "param.";
+const INPUTS: &str = "input.";
+const MASKS: &str = "dropout_mask.";
+
+/// Replaces the weights by those of a file.
+pub fn load_weights(session: &mut Session<'_>, given: &Named, map: &Map) -> Result<()> {
+    let program = session.program;
+    let wanted: Vec<Wanted> =
+        program.params.iter().map(|p| (p.path.clone(), extents(session, p.buffer))).collect();
+    session.set_weights(&import::pick(&wanted, given, map, WEIGHTS)?)
+}
+
+/// Runs `count` updates on the batch in `given` (`input.<name>`, `dropout_mask.<site>`).
+pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> Result<Named> {
+    let train = session.required("train")?;
+    let entry = session.at(train);
+    load_batch(session, entry, given, map)?;
+    let apply = if count > 0 { Some(session.required("apply")?) } else { None };
+    let zero = session.entry("zero");
+    let mut results: Named = vec![];
+    for n in 0..count.max(1) {
+        let moment = Moment { step: n, pass: n as u32 };
+        if let Some(zero) = zero {
+            session.run(zero, moment)?;
+        }
+        session.run(train, moment)?;
+        let terms = loss_terms(session, entry)?;
+        let loss = Tensor::floats(vec![], [terms.iter().map(|t| t.1).sum::<f32>()]);
+        if n == 0 {
+            results.extend(first_results(session, entry)?);
+            results.push(("loss".into(), loss.clone()));
+            if terms.len() > 1 {
+                results.extend(
+                    terms.iter().map(|(name, x)| (format!("loss.{name}"), Tensor::floats(vec![], [*x]))),
+                );
+            }
+        }
+        let Some(apply) = apply else { break };
+        results.push((format!("loss_before_step_{}", n + 1), loss));
+        session.run(apply, moment)?;
+        let weights = session.weights()?;
+        results.extend(weights.into_iter().map(|(path, t)| (format!("after_{}.{path}", n + 1), t)));
+    }
+    Ok(results)
+}
+
+fn load_batch(session: &mut Session<'_>, entry: &Entry, given: &Named, map: &Map) -> Result<()> {
+    for (prefix, is_mask) in [(INPUTS, false), (MASKS, true)] {
+        let ports: Vec<(String, BufferId)> = entry
+            .inputs
+            .iter()
+            .filter_map(|port| match &port.role {
+                InputRole::Named { name, .. } if !is_mask => Some((name.clone(), port.buffer)),
+                InputRole::Mask { site, .. } if is_mask => Some((site.clone(), port.buffer)),
+                _ => None,
+            })
+            .collect();
+        if ports.is_empty() {
+            continue;
+        }
+        let wanted: Vec<Wanted> = ports.iter().map(|(n, b)| (n.clone(), extents(session, *b))).collect();
+        let found = import::pick(&wanted, given, map, prefix)?;
+        for ((_, buffer), (_, tensor)) in ports.iter().zip(found) {
+            session.write(*buffer, &tensor.bits_as(session.program.buffer(*buffer).dtype))?;
+        }
+    }
+    let other = entry.inputs.iter().find(|p| matches!(p.role, InputRole::Slab { .. } | InputRole::Valid));
+    match other {
+        None => Ok(()),
+        Some(_) => {
+            Err(RunError::Tensor("the program reads its data from files, not from a given batch".into()))
+        }
+    }
+}
+
+/// Outputs, gradients of weights and of inputs.
+fn first_results(session: &mut Session<'_>, entry: &Entry) -> Result<Named> {
+    let mut results: Named = vec![];
+    for port in &entry.outputs {
+        let name = match &port.role {
+            OutputRole::Named { name, .. } => format!("out.{name}"),
+            OutputRole::InputGradient(i) => match &entry.inputs[*i].role {
+                InputRole::Named { name, .. } => format!("grad.input.{name}"),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        results.push((name, session.tensor(port.buffer)?));
+    }
+    results.extend(session.gradients()?.into_iter().map(|(path, t)| (format!("grad.{path}"), t)));
+    Ok(results)
+}
+
+fn loss_terms(session: &mut Session<'_>, entry: &Entry) -> Result<Vec<(String, f32)>> {
+    let mut terms = vec![];
+    for port in &entry.outputs {
+        if let OutputRole::Loss { name, .. } = &port.role {
+            terms.push((name.clone(), session.number(port.buffer)? as f32));
+        }
+    }
+    Ok(terms)
+}
+
+fn extents(session: &Session<'_>, buffer: BufferId) -> Vec<usize> {
+    session.program.buffer(buffer).dims.iter().map(|d| d.extent).collect()
+}

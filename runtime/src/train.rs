@@ -1,0 +1,431 @@
+//! The training loop. What a step computes is the program's business; here is when to run which entry, what to log, when to
+//! save and when to stop.
+//!
+//! Invariant: everything that the next step depends on is in the checkpoint, so a resumed run continues bit for bit.
+use crate::curves::{self, EpochScores};
+use crate::error::{Result, RunError};
+use crate::feed::{self, Data, Feed, Stream};
+use crate::files;
+use crate::folder::{self, Checkpoint, Mark, RunFolder};
+use crate::progress::Progress;
+use crate::score::{Score, digits};
+use crate::session::{Moment, Session};
+use crate::state::{Ending, State};
+use crate::tensor::Named;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_data::{Loader, Position};
+use stmc_ir::module::{OutputRole, Train, Watch};
+use stmc_ir::program::BufferId;
+
+/// A training run.
+pub struct Trainer<'s, 'a> {
+    session: &'s mut Session<'a>,
+    train: &'a Train,
+    folder: RunFolder,
+    state: State,
+    feeds: Feeds,
+    entries: Entries,
+    terms: Vec<Term>,
+    progress: Progress,
+    interrupted: Arc<AtomicBool>,
+    began: Instant,
+    saved: Instant,
+    history: Vec<EpochScores>,
+}
+
+/// How a run went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// Where its results lie.
+    pub path: PathBuf,
+    /// Where it stands.
+    pub state: State,
+    /// Metrics of the parts that were left, with the weights that were kept. Empty: it was interrupted.
+    pub scores: Vec<(String, Vec<Score>)>,
+}
+
+/// What a run is told besides the program.
+pub struct Options {
+    /// Ask it to finish its step, save and return.
+    pub interrupted: Arc<AtomicBool>,
+    /// Whether a person watches.
+    pub watch: Watching,
+}
+
+/// Who watches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watching {
+    /// A person, or a log.
+    Shown,
+    /// Nobody.
+    Silent,
+}
+
+struct Feeds {
+    train: Feed,
+    /// By part: those that are evaluated after every epoch.
+    epoch: Vec<(String, Feed)>,
+    /// Evaluated at the end.
+    test: Option<Feed>,
+}
+
+struct Entries {
+    zero: Option<usize>,
+    apply: usize,
+}
+
+struct Term {
+    name: String,
+    span: Span,
+    buffer: BufferId,
+}
+
+/// A long epoch is saved in between.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
+/// Lines of the log per epoch, besides its own.
+const LINES_PER_EPOCH: usize = 10;
+const FITS: &str = "fits.safetensors";
+
+impl<'s, 'a> Trainer<'s, 'a> {
+    /// A new run: fits what the data need, and saves the first weights.
+    pub fn begin(
+        session: &'s mut Session<'a>,
+        data: &Data,
+        folder: RunFolder,
+        options: &Options,
+    ) -> Result<Trainer<'s, 'a>> {
+        let fitted = feed::fit(session, data)?;
+        if !fitted.is_empty() {
+            crate::tensor::write(&folder.path().join(FITS), &fitted)?;
+        }
+        let mut trainer = Trainer::new(session, data, folder, State::default(), options)?;
+        trainer.save(Mark::Last)?;
+        Ok(trainer)
+    }
+
+    /// Goes on from the last checkpoint of a run.
+    pub fn resume(
+        session: &'s mut Session<'a>,
+        data: &Data,
+        mut folder: RunFolder,
+        options: &Options,
+    ) -> Result<Trainer<'s, 'a>> {
+        let nothing = || RunError::file(folder.path(), "nothing was saved yet; start the run anew");
+        let checkpoint = folder::load(folder.path(), Mark::Last)?.ok_or_else(nothing)?;
+        restore_fits(data, folder.path())?;
+        session.set_weights(&checkpoint.weights)?;
+        session.set_moments(&checkpoint.moments)?;
+        folder.cut_log(checkpoint.state.log_bytes)?;
+        Trainer::new(session, data, folder, checkpoint.state, options)
+    }
+
+    fn new(
+        session: &'s mut Session<'a>,
+        data: &Data,
+        folder: RunFolder,
+        state: State,
+        options: &Options,
+    ) -> Result<Trainer<'s, 'a>> {
+        let module = session.module;
+        let train =
+            module.train.as_ref().ok_or_else(|| RunError::Tensor("there is no `train` block".into()))?;
+        let feeds = Feeds::new(session, data, train)?;
+        let entries = Entries { zero: session.entry("zero"), apply: session.required("apply")? };
+        let terms = session.at(feeds.train.entry).outputs.iter().filter_map(|port| match &port.role {
+            OutputRole::Loss { name, span } => {
+                Some(Term { name: name.clone(), span: *span, buffer: port.buffer })
+            }
+            _ => None,
+        });
+        let progress = match options.watch {
+            Watching::Shown => Progress::new(state.step, train.steps as u64),
+            Watching::Silent => Progress::silent(state.step, train.steps as u64),
+        };
+        let history = history(&folder.log()?, train);
+        let now = Instant::now();
+        Ok(Trainer {
+            terms: terms.collect(),
+            session,
+            train,
+            folder,
+            state,
+            feeds,
+            entries,
+            progress,
+            interrupted: options.interrupted.clone(),
+            began: now,
+            saved: now,
+            history,
+        })
+    }
+
+    /// Trains until all steps are done, `stop` says so, or an interrupt asks for it.
+    pub fn run(mut self) -> Result<Outcome> {
+        let before = self.state.seconds;
+        while self.state.ending.is_none() {
+            if !self.epoch(before)? {
+                self.progress.finish();
+                self.save(Mark::Last)?;
+                let path = self.folder.path().to_path_buf();
+                return Ok(Outcome { path, state: self.state, scores: vec![] });
+            }
+        }
+        self.progress.finish();
+        let scores = self.final_scores()?;
+        Ok(Outcome { path: self.folder.path().to_path_buf(), state: self.state, scores })
+    }
+
+    /// Runs the rest of an epoch. Whether it came to its end, and not to an interrupt.
+    fn epoch(&mut self, before: f64) -> Result<bool> {
+        let accumulate = self.train.accumulate.max(1);
+        let from =
+            Position { epoch: self.state.epoch as usize, batch: self.state.batch as usize * accumulate };
+        let left = self.train.steps_per_epoch - self.state.batch as usize;
+        let mut stream = self.feeds.train.stream(from, left * accumulate);
+        let every = (self.train.steps_per_epoch / LINES_PER_EPOCH).max(1) as u64;
+        loop {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let terms = self.update(&mut stream, accumulate)?;
+            let closes = self.state.advance(self.train, &terms);
+            self.state.seconds = before + self.began.elapsed().as_secs_f64();
+            self.progress.step(self.state.epoch, self.state.step, terms.iter().sum());
+            if self.state.batch % every == 0 {
+                self.log_step(&terms)?;
+            }
+            if closes {
+                self.close_epoch()?;
+                return Ok(true);
+            }
+            if self.saved.elapsed() > SAVE_EVERY {
+                self.save(Mark::Last)?;
+            }
+        }
+    }
+
+    /// One update. The terms of the loss before it, means over its micro-steps.
+    fn update(&mut self, stream: &mut Stream, accumulate: usize) -> Result<Vec<f64>> {
+        let step = self.state.step;
+        let moment = |micro: usize| Moment { step, pass: (step * accumulate as u64 + micro as u64) as u32 };
+        if let Some(zero) = self.entries.zero {
+            self.session.run(zero, moment(0))?;
+        }
+        let mut terms = vec![0.0; self.terms.len()];
+        for micro in 0..accumulate {
+            let batch = stream.next(self.session)?;
+            batch.expect("an epoch has as many batches as its updates need");
+            self.session.run(self.feeds.train.entry, moment(micro))?;
+            for (sum, term) in terms.iter_mut().zip(&self.terms) {
+                let value = self.session.number(term.buffer)?;
+                if !value.is_finite() {
+                    return Err(not_a_number(term, value, &self.state).into());
+                }
+                *sum += value / accumulate as f64;
+            }
+        }
+        self.session.run(self.entries.apply, moment(0))?;
+        Ok(terms)
+    }
+
+    fn close_epoch(&mut self) -> Result<()> {
+        let means = self.state.means();
+        let parts = self.feeds.epoch.iter();
+        let scores: Result<Vec<(String, Vec<Score>)>> = parts
+            .map(|(part, feed)| {
+                let scores = feed::scores(self.session, feed, &self.train.metrics, self.state.step)?;
+                Ok((part.clone(), scores))
+            })
+            .collect();
+        let scores = scores?;
+        let best = self.state.close_epoch(self.train, |watch| watched(watch, &scores));
+        self.log_epoch(&means, &scores)?;
+        self.save(if best { Mark::Best } else { Mark::Last })?;
+        let valid = scores.into_iter().next().map_or(vec![], |s| s.1);
+        self.progress.epoch(self.state.epoch, self.state.step, &summary(means.iter().sum(), &valid));
+        self.history.push(EpochScores { epoch: self.state.epoch, train_loss: means.iter().sum(), valid });
+        let text = curves::svg(&curves::panels(&self.history));
+        files::replace(&self.folder.path().join("curves.svg"), text.as_bytes())
+    }
+
+    /// Takes the weights that were kept, and evaluates the parts that were not used.
+    fn final_scores(&mut self) -> Result<Vec<(String, Vec<Score>)>> {
+        if let Some(best) = folder::load(self.folder.path(), Mark::Best)? {
+            self.session.set_weights(&best.weights)?;
+        }
+        let step = self.state.best.map_or(self.state.step, |b| b.step);
+        let metrics = &self.train.metrics;
+        let valid = self.feeds.epoch.iter().filter(|f| f.0 == "valid").map(|f| (&f.0[..], &f.1));
+        let feeds = valid.chain(self.feeds.test.iter().map(|f| ("test", f)));
+        let mut scores = vec![];
+        for (part, feed) in feeds {
+            scores.push((part.to_string(), feed::scores(self.session, feed, metrics, step)?));
+        }
+        let parts = scores.iter().map(|(part, scores)| (part.clone(), score_values(scores)));
+        let line = json!({ "final": Map::from_iter(parts), "step": step });
+        self.folder.append(&line)?;
+        Ok(scores)
+    }
+
+    fn log_step(&mut self, terms: &[f64]) -> Result<()> {
+        let state = &self.state;
+        let mut line = json!({ "step": state.step, "epoch": state.epoch, "loss": terms.iter().sum::<f64>(), "seconds": state.seconds });
+        self.describe(&mut line, terms);
+        self.folder.append(&line)
+    }
+
+    fn log_epoch(&mut self, means: &[f64], scores: &[(String, Vec<Score>)]) -> Result<()> {
+        let state = &self.state;
+        let mut line = json!({ "epochs": state.epoch, "step": state.step, "train_loss": means.iter().sum::<f64>(), "seconds": state.seconds });
+        self.describe(&mut line, means);
+        for (part, scores) in scores {
+            line[part] = score_values(scores);
+        }
+        self.folder.append(&line)
+    }
+
+    /// The learning rate of the last update, and the terms of the loss if there are several.
+    fn describe(&self, line: &mut Value, terms: &[f64]) {
+        if let Some(rate) = self.session.rate(self.state.step.saturating_sub(1)) {
+            line["rate"] = rate.into();
+        }
+        if terms.len() > 1 {
+            let named = self.terms.iter().zip(terms).map(|(term, x)| (term.name.clone(), Value::from(*x)));
+            line["terms"] = Value::Object(named.collect());
+        }
+    }
+
+    fn save(&mut self, mark: Mark) -> Result<()> {
+        let weights = self.session.weights()?;
+        self.check_weights(&weights)?;
+        let moments = self.session.moments()?;
+        let mut checkpoint = Checkpoint { weights, moments, state: self.state.clone() };
+        self.folder.save(&mut checkpoint, mark)?;
+        self.state = checkpoint.state;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// A checkpoint with a NaN in it would be good for nothing.
+    fn check_weights(&self, weights: &Named) -> Result<()> {
+        let broken = weights
+            .iter()
+            .zip(&self.session.module.params)
+            .find(|(w, _)| w.1.numbers().any(|x| !x.is_finite()));
+        let Some(((path, _), param)) = broken else { return Ok(()) };
+        let message = format!("the weight `{path}` is no longer a number after step {}", self.state.step);
+        Err(Diagnostic::new(Code::E0806, param.span, message).help(REMEDY).into())
+    }
+}
+
+impl Feeds {
+    fn new(session: &mut Session<'_>, data: &Data, train: &Train) -> Result<Feeds> {
+        let entry = session.required("train")?;
+        let (batch, part) = (session.at(entry).batch, data.samples.part("train"));
+        let part = part.ok_or_else(|| RunError::Tensor("the split has no part `train`".into()))?;
+        let seed = session.seed;
+        let loader = Loader::train(data.set.clone(), data.samples.clone(), part, batch, seed);
+        let needed = train.steps_per_epoch * train.accumulate.max(1);
+        if loader.batches() < needed.max(1) {
+            let (has, of) = (loader.len(), needed.max(1) * batch);
+            return Err(RunError::Tensor(format!(
+                "the part `train` has {has} samples, and an epoch needs {of}"
+            )));
+        }
+        let mut epoch = vec![];
+        for part in watched_parts(train) {
+            if let Some(feed) = feed::evaluation(session, data, "eval", &part)? {
+                epoch.push((part, feed));
+            }
+        }
+        let test = feed::evaluation(session, data, "eval", "test")?;
+        Ok(Feeds { train: Feed::new(session, entry, loader)?, epoch, test })
+    }
+}
+
+/// Fitted values as they were when the run began.
+pub fn restore_fits(data: &Data, run: &std::path::Path) -> Result<()> {
+    let file = run.join(FITS);
+    let fitted = if file.exists() { crate::tensor::read(&file)? } else { vec![] };
+    feed::restore_fits(data, &fitted)
+}
+
+const REMEDY: &str = "a smaller learning rate or `clip = norm(1.0)` often helps";
+
+fn not_a_number(term: &Term, value: f64, state: &State) -> Diagnostic {
+    let what = if value.is_nan() { "not a number" } else { "infinite" };
+    let (step, epoch) = (state.step + 1, state.epoch + 1);
+    let message = format!("the loss term `{}` is {what} at step {step}, in epoch {epoch}", term.name);
+    let help = match state.step {
+        0 => {
+            "no update was made yet: look for NaN or huge values in the data, and for `log`, `sqrt` or `/` of zero"
+        }
+        _ => REMEDY,
+    };
+    Diagnostic::new(Code::E0806, term.span, message).help(help)
+}
+
+/// `valid`, and what `stop` and `keep` watch.
+fn watched_parts(train: &Train) -> Vec<String> {
+    let watches = train.stop.iter().map(|s| &s.watch).chain(&train.keep);
+    let mut parts = vec!["valid".to_string()];
+    for watch in watches {
+        if !parts.contains(&watch.part) {
+            parts.push(watch.part.clone());
+        }
+    }
+    parts
+}
+
+fn watched(watch: &Watch, scores: &[(String, Vec<Score>)]) -> Option<f64> {
+    let part = scores.iter().find(|s| s.0 == watch.part)?;
+    part.1.iter().find(|s| s.name == watch.metric)?.number()
+}
+
+fn score_values(scores: &[Score]) -> Value {
+    Value::Object(scores.iter().map(|s| (s.name.clone(), s.json())).collect())
+}
+
+/// What the line of an epoch says.
+fn summary(loss: f64, valid: &[Score]) -> String {
+    let numbers = valid.iter().filter_map(|s| Some((s, s.number()?))).take(4);
+    let shown = numbers.map(|(s, x)| format!("{} {}", s.name, digits(x)));
+    let shown: Vec<String> = shown.collect();
+    let valid = if shown.is_empty() { String::new() } else { format!("; valid {}", shown.join(", ")) };
+    format!("train loss {}{valid}", digits(loss))
+}
+
+/// The epochs of a log, for the curves of a resumed run.
+fn history(log: &[Value], train: &Train) -> Vec<EpochScores> {
+    let units: BTreeMap<&str, &Option<String>> =
+        train.metrics.iter().map(|m| (&m.name[..], &m.unit)).collect();
+    let part = &watched_parts(train)[0];
+    let score = |name: &str, value: f64| Score {
+        name: name.into(),
+        unit: units.get(name).and_then(|u| (*u).clone()),
+        axes: vec![],
+        values: vec![value],
+    };
+    let epoch = |line: &Value| {
+        let logged = |name: &str| Some(score(name, line.get(part)?.get(name)?.as_f64()?));
+        Some(EpochScores {
+            epoch: line.get("epochs")?.as_u64()?,
+            train_loss: line["train_loss"].as_f64().unwrap_or(f64::NAN),
+            valid: train.metrics.iter().filter_map(|m| logged(&m.name)).collect(),
+        })
+    };
+    log.iter().filter_map(epoch).collect()
+}
+
+impl Outcome {
+    /// Whether it is over, and why. `None`: it was interrupted.
+    pub fn ending(&self) -> Option<Ending> {
+        self.state.ending
+    }
+}
