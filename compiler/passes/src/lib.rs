@@ -4,3 +4,15 @@ pub mod autodiff;
 pub mod prune;
 pub mod rebuild;
 pub mod scan;
+pub mod simplify;
+
+pub mod pipeline;
+
+pub mod compile;
+mod emit;
+mod fuse;
+mod layout;
+mod lower;
+mod plan;
+mod split;
+mod stored;

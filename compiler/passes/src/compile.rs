@@ -1,0 +1,335 @@
+//! From a module to a program: optimizes each entry, lowers it, makes the update of the weights, places all memory.
+use crate::layout::Layout;
+use crate::lower::{Given, Lowerer};
+use crate::rebuild::SharedAxes;
+use crate::split::split_reductions;
+use crate::stored::{Stored, StoredDim};
+use crate::{pipeline, plan};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use stmc_ir::module::{Clip, EntryGraph, InputRole, Module, OutputRole, ParamId, Train};
+use stmc_ir::ops::Scalar;
+use stmc_ir::program::{Buffer, BufferDim, BufferId, BufferKind, Entry, InputPort, OutputPort, ProgramParam};
+use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Program, Type, verify};
+
+/// What is to be compiled besides what the module says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Gradients {
+    /// Of the weights.
+    #[default]
+    Weights,
+    /// Of the weights and of every f32 input.
+    WeightsAndInputs,
+}
+
+/// Compiles a module: one entry of the program per entry of the module, and `apply` (and `accumulate`) if it trains.
+pub fn compile(module: &Module, gradients: Gradients) -> Program {
+    let axes: SharedAxes = Rc::new(RefCell::new(module.axes.clone()));
+    let entries: Vec<EntryGraph> =
+        module.entries.iter().map(|e| optimized(&axes, module, e, gradients)).collect();
+    let known = Module { axes: axes.borrow().clone(), entries: entries.clone(), ..module.clone() };
+    let mut lowerer = Lowerer::new(axes.clone(), Layout::new(&known));
+    lowerer.program.scalars.clone_from(&module.scalars);
+    let weights = Weights::new(&mut lowerer, module, &entries);
+    for entry in &entries {
+        let lowered = lower_entry(&mut lowerer, &weights, entry);
+        lowerer.program.entries.push(lowered);
+    }
+    if let Some(train) = &module.train {
+        update(&mut lowerer, &weights, train);
+    }
+    let mut program = lowerer.program;
+    program.params = weights.params;
+    plan::place(&mut program);
+    verify::program(&program);
+    program
+}
+
+/// The entry after all graph passes; `train` with its gradients.
+pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradients: Gradients) -> EntryGraph {
+    let wanted: Vec<usize> = (0..entry.inputs.len())
+        .filter(|i| match &entry.inputs[*i] {
+            InputRole::Param(p) => !module.params[p.index()].frozen,
+            InputRole::Slab { .. } | InputRole::Named { .. } => gradients == Gradients::WeightsAndInputs,
+            InputRole::Valid | InputRole::Mask { .. } => false,
+        })
+        .filter(|_| entry.name == "train")
+        .filter(|i| {
+            let float = |(index, ty): (usize, Type)| (index == *i).then_some(ty.dtype == DType::F32);
+            entry.graph.inputs().into_iter().find_map(float).unwrap_or(false)
+        })
+        .collect();
+    let mut entry = pipeline::optimize(axes, entry, &wanted);
+    entry.graph = split_reductions(axes, &entry.graph);
+    verify::graph(&entry.graph, &axes.borrow(), "split_reductions");
+    entry
+}
+
+/// The weights in one arena, with their gradients and states beside them in arenas of the same shape.
+struct Weights {
+    params: Vec<ProgramParam>,
+    /// Where each weight lies.
+    places: Vec<Stored>,
+    gradients: Vec<Option<Stored>>,
+    /// Whole arenas: weights, gradients, states, and the sum of gradients where they are accumulated.
+    arena: Option<Arenas>,
+}
+
+struct Arenas {
+    len: usize,
+    weights: BufferId,
+    gradients: BufferId,
+    states: Vec<BufferId>,
+    sums: Option<BufferId>,
+}
+
+/// Elements: every weight begins on 64 bytes.
+const ALIGN: usize = 16;
+/// The arena is a multiple of this, so that its loops split evenly.
+const CHUNK: usize = 1024;
+
+impl Weights {
+    fn new(lowerer: &mut Lowerer, module: &Module, entries: &[EntryGraph]) -> Weights {
+        let trained = module.params.iter().filter(|p| !p.frozen).map(|p| p.ty.len().next_multiple_of(ALIGN));
+        let len = trained.sum::<usize>().next_multiple_of(CHUNK);
+        let arena = module.train.as_ref().map(|train| {
+            let mut whole = |name: &str| plain(&mut lowerer.program, name, len);
+            Arenas {
+                len,
+                weights: whole("weights"),
+                gradients: whole("gradients"),
+                states: train.optimizer.states.iter().map(|s| whole(s)).collect(),
+                sums: (train.accumulate > 1).then(|| whole("sums")),
+            }
+        });
+        let live: Vec<ParamId> = entries
+            .iter()
+            .flat_map(|e| &e.outputs)
+            .filter_map(|o| if let OutputRole::ParamGradient(p) = o { Some(*p) } else { None })
+            .collect();
+        let mut weights = Weights { params: vec![], places: vec![], gradients: vec![], arena };
+        let mut offset = 0;
+        for (i, param) in module.params.iter().enumerate() {
+            let order = Layout::weight(&param.disk, module);
+            let (mut stride, mut dims) = (1, vec![]);
+            for axis in order.iter().rev() {
+                let extent = param.ty.extent(*axis).expect("disk order names the weight's axes");
+                dims.insert(0, StoredDim { axis: *axis, extent, stride: stride as i64 });
+                stride *= extent;
+            }
+            let mut part = |name: String, parent: Option<BufferId>| {
+                let buffer =
+                    sub_buffer(lowerer, module, name, &param.disk, &dims, parent.map(|p| (p, offset)));
+                Stored { buffer, base: 0, steps: vec![], dims: dims.clone() }
+            };
+            let arena = weights.arena.as_ref().filter(|_| !param.frozen);
+            let place = part(param.path.clone(), arena.map(|a| a.weights));
+            let gradient = arena.map(|a| part(format!("grad.{}", param.path), Some(a.gradients)));
+            let states: Vec<BufferId> = arena.map_or(vec![], |a| {
+                a.states.iter().map(|s| part(format!("state.{}", param.path), Some(*s)).buffer).collect()
+            });
+            if arena.is_some() {
+                offset += param.ty.len().next_multiple_of(ALIGN);
+            }
+            weights.params.push(ProgramParam {
+                path: param.path.clone(),
+                buffer: place.buffer,
+                gradient: gradient.as_ref().map(|g| g.buffer),
+                states,
+                init: param.init,
+                live: live.contains(&ParamId::from_index(i)),
+            });
+            weights.places.push(place);
+            weights.gradients.push(gradient);
+        }
+        weights
+    }
+}
+
+/// State without axes.
+fn plain(program: &mut Program, name: &str, len: usize) -> BufferId {
+    program.buffers.push(Buffer {
+        name: name.to_string(),
+        dtype: DType::F32,
+        dims: vec![],
+        origin: 0,
+        len,
+        kind: BufferKind::State,
+        parent: None,
+        place: 0,
+    });
+    BufferId::from_index(program.buffers.len() - 1)
+}
+
+fn sub_buffer(
+    lowerer: &mut Lowerer,
+    module: &Module,
+    name: String,
+    disk: &[AxisId],
+    dims: &[StoredDim],
+    parent: Option<(BufferId, usize)>,
+) -> BufferId {
+    let listed = disk.iter().map(|axis| {
+        let d = dims.iter().find(|d| d.axis == *axis).expect("disk order names the weight's axes");
+        BufferDim { axis: module.axes.name(*axis).to_string(), extent: d.extent, stride: d.stride as usize }
+    });
+    lowerer.program.buffers.push(Buffer {
+        name,
+        dtype: DType::F32,
+        dims: listed.collect(),
+        origin: 0,
+        len: dims.iter().map(|d| d.extent).product(),
+        kind: BufferKind::State,
+        parent,
+        place: 0,
+    });
+    BufferId::from_index(lowerer.program.buffers.len() - 1)
+}
+
+fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> Entry {
+    let types: HashMap<usize, Type> = entry.graph.inputs().into_iter().collect();
+    let mut given = HashMap::new();
+    let mut inputs = vec![];
+    for (i, role) in entry.inputs.iter().enumerate() {
+        // An input that nothing uses is not asked for.
+        let Some(ty) = types.get(&i) else { continue };
+        let stored = match role {
+            InputRole::Param(p) => weights.places[p.index()].clone(),
+            InputRole::Slab { axes, .. } | InputRole::Named { axes, .. } | InputRole::Mask { axes, .. } => {
+                port(lowerer, "input", ty, axes, BufferKind::Input)
+            }
+            InputRole::Valid => lowerer.tensor("valid", ty, BufferKind::Input, None),
+        };
+        if !matches!(role, InputRole::Param(_)) {
+            inputs.push(InputPort { role: role.clone(), buffer: stored.buffer });
+        }
+        given.insert(i, Given::Tensor(stored));
+    }
+    let mut outputs = vec![];
+    let mut targets = vec![];
+    for (role, node) in entry.outputs.iter().zip(&entry.graph.outputs) {
+        let ty = entry.graph.ty(*node);
+        let stored = match role {
+            OutputRole::ParamGradient(p) => {
+                weights.gradients[p.index()].clone().expect("trained weights have a gradient")
+            }
+            OutputRole::Named { axes, .. } => port(lowerer, "output", ty, axes, BufferKind::Output),
+            OutputRole::InputGradient(i) => match &entry.inputs[*i] {
+                InputRole::Slab { axes, .. } | InputRole::Named { axes, .. } => {
+                    port(lowerer, "gradient", ty, axes, BufferKind::Output)
+                }
+                _ => lowerer.tensor("gradient", ty, BufferKind::Output, None),
+            },
+            // The host reads these in the order of the sorted axes, as the interpreter's values lie.
+            OutputRole::Loss { .. } | OutputRole::Partial(_) => {
+                let sorted: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).collect();
+                port(lowerer, "result", ty, &sorted, BufferKind::Output)
+            }
+        };
+        outputs.push(OutputPort { role: role.clone(), buffer: stored.buffer });
+        targets.push(stored);
+    }
+    lowerer.flops = 0;
+    let steps = lowerer.lower(&entry.graph, given, targets);
+    Entry { name: entry.name.clone(), steps, inputs, outputs, batch: entry.batch, flops: lowerer.flops }
+}
+
+/// A buffer in the order of the layout whose dims are listed in the order of `axes`.
+fn port(lowerer: &mut Lowerer, name: &str, ty: &Type, axes: &[AxisId], kind: BufferKind) -> Stored {
+    let stored = lowerer.tensor(name, ty, kind, None);
+    let names: Vec<String> = axes.iter().map(|a| lowerer.axes.borrow().name(*a).to_string()).collect();
+    let strides: Vec<BufferDim> = axes
+        .iter()
+        .zip(names)
+        .map(|(a, axis)| {
+            let extent = ty.extent(*a).expect("a port's axes are its type's");
+            BufferDim { axis, extent, stride: stored.stride(*a) as usize }
+        })
+        .collect();
+    assert_eq!(strides.len(), ty.dims().len(), "a port lists every axis");
+    lowerer.program.buffers[stored.buffer.index()].dims = strides;
+    stored
+}
+
+/// Entry `apply`: clip and update rule, over whole arenas. With accumulation, `accumulate` adds the gradients of a micro-step up and
+/// `apply` takes their mean and clears the sum.
+fn update(lowerer: &mut Lowerer, weights: &Weights, train: &Train) {
+    let arena = weights.arena.as_ref().expect("modules that train have arenas");
+    if arena.len == 0 {
+        return;
+    }
+    let axis = lowerer.axes.borrow_mut().axis("weight", "#arena");
+    let ty = Type::new(DType::F32, vec![Dim { axis, extent: arena.len }]).expect("one axis");
+    let whole = |buffer: BufferId| Stored {
+        buffer,
+        base: 0,
+        steps: vec![],
+        dims: vec![StoredDim { axis, extent: arena.len, stride: 1 }],
+    };
+    let b = Builder::new(lowerer.axes.clone());
+    let input = |i: usize| b.input(i, ty.clone());
+    if let Some(sums) = arena.sums {
+        let sum = b.plus(input(0), input(1));
+        let graph = b.finish(vec![sum]);
+        let given =
+            HashMap::from([(0, Given::Tensor(whole(sums))), (1, Given::Tensor(whole(arena.gradients)))]);
+        push_update(lowerer, "accumulate", &graph, given, vec![whole(sums)]);
+    }
+    let b = Builder::new(lowerer.axes.clone());
+    let input = |i: usize| b.input(i, ty.clone());
+    let mut gradient = input(1);
+    if train.accumulate > 1 {
+        gradient = b.times(gradient, b.number(1.0 / train.accumulate as f64));
+    }
+    let gradient = clipped(&b, gradient, train.clip);
+    let mut args: Vec<NodeId> = vec![input(0), gradient];
+    args.extend((0..arena.states.len()).map(|i| input(2 + i)));
+    let map = b.inline(&train.optimizer.graph, &args);
+    let mut outputs: Vec<NodeId> =
+        train.optimizer.graph.outputs.iter().map(|o| b.expand_to(map[o.index()], &ty)).collect();
+    let mut targets = vec![whole(arena.weights)];
+    targets.extend(arena.states.iter().map(|s| whole(*s)));
+    if let Some(sums) = arena.sums {
+        outputs.push(b.fill(0.0, &ty));
+        targets.push(whole(sums));
+    }
+    let axes = lowerer.axes.clone();
+    let graph = split_reductions(&axes, &pipeline::tidy(&axes, &b.finish(outputs)));
+    let mut given = HashMap::from([
+        (0, Given::Tensor(whole(arena.weights))),
+        (1, Given::Tensor(whole(arena.sums.unwrap_or(arena.gradients)))),
+    ]);
+    given.extend(arena.states.iter().enumerate().map(|(i, s)| (2 + i, Given::Tensor(whole(*s)))));
+    push_update(lowerer, "apply", &graph, given, targets);
+}
+
+fn push_update(
+    lowerer: &mut Lowerer,
+    name: &str,
+    graph: &Graph,
+    given: HashMap<usize, Given>,
+    targets: Vec<Stored>,
+) {
+    verify::graph(graph, &lowerer.axes.borrow(), name);
+    let steps = lowerer.lower(graph, given, targets);
+    let entry = Entry { name: name.into(), steps, inputs: vec![], outputs: vec![], batch: 0, flops: 0 };
+    lowerer.program.entries.push(entry);
+}
+
+fn clipped(b: &Builder, g: NodeId, clip: Option<Clip>) -> NodeId {
+    match clip {
+        None => g,
+        Some(Clip::Value(limit)) => {
+            let below = b.scalar(Scalar::Min, &[g, b.number(limit)]);
+            b.scalar(Scalar::Max, &[below, b.number(-limit)])
+        }
+        // torch.nn.utils.clip_grad_norm_: g * min(1, limit / (norm + 1e-6)).
+        Some(Clip::Norm(limit)) => {
+            let axes: Vec<AxisId> = b.ty(g).dims().iter().map(|d| d.axis).collect();
+            let norm = b.scalar(Scalar::Sqrt, &[b.sum(b.times(g, g), &axes)]);
+            let factor = b.over(b.number(limit), b.plus(norm, b.number(1e-6)));
+            b.times(g, b.scalar(Scalar::Min, &[factor, b.number(1.0)]))
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Decides which nodes of a region are stored and which kernels compute them. A node that is not stored is computed again
+//! wherever it is needed; nodes with one domain that need each other only at the same position share a kernel.
+//!
+//! After: every operand of a contraction and of a scan is a view of something stored, and units stand in an order in which everything is
+//! stored before it is read by another unit.
+use crate::emit::pointwise;
+use std::collections::{BTreeMap, BTreeSet};
+use stmc_ir::ops::{Concat, Pad};
+use stmc_ir::{AxisId, Graph, NodeId, Op, Type};
+
+/// Work for one kernel, or a scan.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Unit {
+    /// Loops over a domain.
+    Loops(Vec<Work>),
+    /// A contraction template.
+    Contract(NodeId),
+    /// A loop of the program.
+    Scan(NodeId),
+}
+
+/// One value of a loop kernel and where it goes.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Work {
+    /// What is computed.
+    pub value: NodeId,
+    /// Whether `value` is stored by this very work (then it must not be loaded).
+    pub fresh: bool,
+    /// Where to.
+    pub dest: Dest,
+    /// The loops: the axes of the destination, with the extents of this part of it.
+    pub domain: Vec<(AxisId, usize)>,
+    /// `(axis, offset, scale)`: the destination's index is `offset + scale * index`.
+    pub moves: Vec<(AxisId, i64, i64)>,
+}
+
+/// A place that a value is stored to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Dest {
+    /// The buffer of a stored node.
+    Node(NodeId),
+    /// Output `i` of the region.
+    Output(usize),
+    /// The first value of carry `i` of a scan.
+    First(NodeId, usize),
+}
+
+/// The result of fusion.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// In order.
+    pub units: Vec<Unit>,
+    /// Nodes with a buffer of their own (inputs and results of scans are stored too, by others).
+    pub stored: BTreeSet<NodeId>,
+}
+
+/// Contractions of fewer multiplications than this are ordinary loops.
+const SMALL_DOT: usize = 2048;
+/// What may be computed again in a second kernel, in additions per element.
+const CHEAP: usize = 24;
+/// Values stored and read by one kernel.
+const MANY: usize = 20;
+
+/// Whether a node runs as a contraction template.
+pub(crate) fn contraction(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let Op::Dot(dot) = &node.op else { return false };
+    let contracted: usize = dot.axes.iter().filter_map(|a| graph.ty(node.args[0]).extent(*a)).product();
+    node.ty.len() * contracted >= SMALL_DOT
+}
+
+/// Whether an op is a view of its stored operand, whatever the layout.
+pub(crate) fn view(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Rename(_) | Op::Slice(_) | Op::Flip(_) | Op::Windows(_) | Op::Unflatten(_) | Op::Expand(_)
+    )
+}
+
+/// What a chain of views looks at.
+pub(crate) fn base(graph: &Graph, mut id: NodeId) -> NodeId {
+    while view(&graph.node(id).op) {
+        id = graph.node(id).args[0];
+    }
+    id
+}
+
+/// Plans a region. Outputs in `direct` are written by whoever aliases them; no work is made for them.
+pub(crate) fn plan(graph: &Graph, direct: &[usize]) -> Plan {
+    let mut fusion = Fusion::new(graph, direct);
+    loop {
+        let units = fusion.units();
+        match fusion.shared(&units) {
+            Some(id) => {
+                fusion.stored.insert(id);
+            }
+            None => return Plan { units, stored: fusion.stored },
+        }
+    }
+}
+
+struct Fusion<'g> {
+    graph: &'g Graph,
+    live: Vec<bool>,
+    direct: &'g [usize],
+    stored: BTreeSet<NodeId>,
+}
+
+impl<'g> Fusion<'g> {
+    fn new(graph: &'g Graph, direct: &'g [usize]) -> Fusion<'g> {
+        let mut fusion = Fusion { graph, live: graph.live(), direct, stored: BTreeSet::new() };
+        let live = graph.live();
+        for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+            let id = NodeId::from_index(i);
+            match &node.op {
+                Op::Reduce(_) | Op::Fold(_) => fusion.store(id),
+                Op::Dot(_) => {
+                    fusion.store(id);
+                    if contraction(graph, id) {
+                        node.args.iter().for_each(|a| fusion.store(base(graph, *a)));
+                    }
+                }
+                Op::Scan(scan) => {
+                    node.args[scan.carries..].iter().for_each(|a| fusion.store(base(graph, *a)));
+                }
+                // An element that several windows or lookups see is computed once, unless it is as cheap as a load.
+                Op::Windows(_) | Op::Gather(_) if fusion.cost(node.args[0]) > 3 => fusion.store(node.args[0]),
+                _ => {}
+            }
+        }
+        for (n, o) in graph.outputs.iter().enumerate() {
+            if !direct.contains(&n) {
+                fusion.store(*o);
+            }
+        }
+        fusion
+    }
+
+    fn store(&mut self, id: NodeId) {
+        if !self.given(id) {
+            self.stored.insert(id);
+        }
+    }
+
+    /// Stored by others: inputs and results of scans.
+    fn given(&self, id: NodeId) -> bool {
+        matches!(self.graph.node(id).op, Op::Input { .. } | Op::ScanResult(_))
+    }
+
+    fn in_memory(&self, id: NodeId) -> bool {
+        self.given(id) || self.stored.contains(&id)
+    }
+
+    /// What one element costs to compute from stored values, in additions.
+    fn cost(&self, id: NodeId) -> usize {
+        if self.in_memory(id) {
+            return 1;
+        }
+        let node = self.graph.node(id);
+        let operands: usize = node.args.iter().map(|a| self.cost_below(*a, 6)).sum();
+        node.op.rule().cost() + operands
+    }
+
+    fn cost_below(&self, id: NodeId, levels: usize) -> usize {
+        if self.in_memory(id) || levels == 0 {
+            return 1;
+        }
+        let node = self.graph.node(id);
+        node.op.rule().cost() + node.args.iter().map(|a| self.cost_below(*a, levels - 1)).sum::<usize>()
+    }
+
+    /// All work in an order in which operands come first, gathered into units.
+    fn units(&self) -> Vec<Unit> {
+        let mut units: Vec<Unit> = vec![];
+        let mut unit_of: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (i, node) in self.graph.nodes.iter().enumerate().filter(|(i, _)| self.live[*i]) {
+            let id = NodeId::from_index(i);
+            if let Op::Scan(scan) = &node.op {
+                for (n, first) in node.args[..scan.carries].iter().enumerate() {
+                    let work = self.whole(*first, Dest::First(id, n), false);
+                    self.place(&mut units, &unit_of, work);
+                }
+                units.push(Unit::Scan(id));
+                unit_of.insert(id, units.len() - 1);
+            } else if matches!(node.op, Op::ScanResult(_)) {
+                unit_of.insert(id, unit_of[&node.args[0]]);
+            } else if self.stored.contains(&id) {
+                if contraction(self.graph, id) {
+                    units.push(Unit::Contract(id));
+                    unit_of.insert(id, units.len() - 1);
+                } else {
+                    for work in self.parts(id) {
+                        let unit = self.place(&mut units, &unit_of, work);
+                        let last = unit_of.entry(id).or_insert(unit);
+                        *last = (*last).max(unit);
+                    }
+                }
+            }
+        }
+        for (n, o) in self.graph.outputs.iter().enumerate() {
+            // A stored node lies in its first output; others are copies.
+            let own = self.stored.contains(o) && home(self.graph, self.direct, *o) == Some(n);
+            if own || self.direct.contains(&n) {
+                continue;
+            }
+            let work = self.whole(*o, Dest::Output(n), false);
+            self.place(&mut units, &unit_of, work);
+        }
+        units
+    }
+
+    fn whole(&self, value: NodeId, dest: Dest, fresh: bool) -> Work {
+        let domain = self.graph.ty(value).dims().iter().map(|d| (d.axis, d.extent)).collect();
+        Work { value, fresh, dest, domain, moves: vec![] }
+    }
+
+    /// The pieces that are written for a stored node: a concat part by part, a pad only inside its halo.
+    fn parts(&self, id: NodeId) -> Vec<Work> {
+        let output = self.graph.outputs.contains(&id);
+        match self.graph.node(id).op {
+            Op::Pad(_) if output => vec![self.whole(id, Dest::Node(id), true)],
+            Op::Pad(_) | Op::Concat(_) => {
+                let mut parts = vec![];
+                let work = self.whole(id, Dest::Node(id), true);
+                self.descend(&mut parts, work, halo_fill(self.graph, id));
+                parts
+            }
+            _ => vec![self.whole(id, Dest::Node(id), true)],
+        }
+    }
+
+    fn descend(&self, parts: &mut Vec<Work>, work: Work, fill: Option<u32>) {
+        let node = self.graph.node(work.value);
+        let inner = |value: NodeId, axis: AxisId, extent: usize, offset: i64, scale: i64| {
+            let mut inner = Work { value, fresh: false, ..work.clone() };
+            inner.domain.iter_mut().filter(|d| d.0 == axis).for_each(|d| d.1 = extent);
+            match inner.moves.iter_mut().find(|m| m.0 == axis) {
+                Some(m) => *m = (axis, m.1 + m.2 * offset, m.2 * scale),
+                None => inner.moves.push((axis, offset, scale)),
+            }
+            inner
+        };
+        let own = work.fresh || !self.in_memory(work.value);
+        match &node.op {
+            Op::Pad(Pad { axis, low, gap, fill: f, .. }) if own && Some(*f) == fill => {
+                let extent = self.graph.ty(node.args[0]).extent(*axis).expect("checked by infer");
+                self.descend(parts, inner(node.args[0], *axis, extent, *low as i64, *gap as i64 + 1), fill);
+            }
+            Op::Concat(Concat { axis }) if own => {
+                let mut start = 0;
+                for a in &node.args {
+                    let extent = self.graph.ty(*a).extent(*axis).expect("checked by infer");
+                    self.descend(parts, inner(*a, *axis, extent, start, 1), fill);
+                    start += extent as i64;
+                }
+            }
+            _ => parts.push(work),
+        }
+    }
+
+    /// Puts work into the last unit that it may share, or a new one; gives its number.
+    fn place(&self, units: &mut Vec<Unit>, unit_of: &BTreeMap<NodeId, usize>, work: Work) -> usize {
+        let mut reads = BTreeMap::new();
+        self.reads(work.value, work.fresh, true, &mut reads);
+        // The first unit in which everything that is read elsewhere is there.
+        let after = reads.iter().filter_map(|(id, _)| unit_of.get(id)).max().map_or(0, |u| *u);
+        let here = |n: usize| reads.iter().filter(move |(id, _)| unit_of.get(*id) == Some(&n));
+        for n in (after..units.len()).rev() {
+            let Unit::Loops(works) = &units[n] else { continue };
+            let fits = works[0].domain == work.domain
+                && works.len() < MANY
+                && !self.folds(work.value, work.fresh)
+                && !works.iter().any(|w| self.folds(w.value, w.fresh))
+                && here(n).all(|(id, same)| *same && works.iter().any(|w| w.fresh && w.value == *id));
+            if fits {
+                let Unit::Loops(works) = &mut units[n] else { unreachable!("checked above") };
+                works.push(work);
+                return n;
+            }
+        }
+        units.push(Unit::Loops(vec![work]));
+        units.len() - 1
+    }
+
+    /// Whether a value needs loops of its own: a reduction.
+    fn folds(&self, value: NodeId, fresh: bool) -> bool {
+        fresh && matches!(self.graph.node(value).op, Op::Reduce(_) | Op::Dot(_) | Op::Fold(_))
+    }
+
+    /// The stored nodes that a value reads, and whether only at its own position.
+    fn reads(&self, id: NodeId, fresh: bool, same: bool, reads: &mut BTreeMap<NodeId, bool>) {
+        if self.in_memory(id) && !fresh {
+            *reads.entry(id).or_insert(true) &= same;
+            return;
+        }
+        let node = self.graph.node(id);
+        let same = same && pointwise(&node.op);
+        for a in &node.args {
+            // A node met twice, the second time at the same position, adds nothing.
+            self.reads(*a, false, same, reads);
+        }
+    }
+
+    /// A dear node that is not stored but needed by two units: the last such, so that what it needs is needed once.
+    fn shared(&self, units: &[Unit]) -> Option<NodeId> {
+        let mut users: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); self.graph.nodes.len()];
+        for (n, unit) in units.iter().enumerate() {
+            if let Unit::Loops(works) = unit {
+                for w in works {
+                    self.mark(w.value, w.fresh, n, &mut users);
+                }
+            }
+        }
+        (0..self.graph.nodes.len()).rev().map(NodeId::from_index).find(|id| {
+            !self.in_memory(*id) && users[id.index()].len() > 1 && self.cost(*id) > CHEAP && self.worth(*id)
+        })
+    }
+
+    fn worth(&self, id: NodeId) -> bool {
+        // Constants are folded; what has no axes is hoisted out of all loops.
+        let ty: &Type = self.graph.ty(id);
+        ty.len() > 1
+    }
+
+    fn mark(&self, id: NodeId, fresh: bool, unit: usize, users: &mut [BTreeSet<usize>]) {
+        if self.in_memory(id) && !fresh || !users[id.index()].insert(unit) {
+            return;
+        }
+        for a in &self.graph.node(id).args {
+            self.mark(*a, false, unit, users);
+        }
+    }
+}
+
+/// The output in whose place a stored node lies. `None`: it has a buffer of its own.
+pub(crate) fn home(graph: &Graph, direct: &[usize], id: NodeId) -> Option<usize> {
+    (0..graph.outputs.len()).find(|n| graph.outputs[*n] == id && !direct.contains(n))
+}
+
+/// What the halo of a stored pad holds. `None`: it has none.
+pub(crate) fn halo_fill(graph: &Graph, id: NodeId) -> Option<u32> {
+    match graph.node(id).op {
+        Op::Pad(Pad { fill, .. }) => Some(fill),
+        _ => None,
+    }
+}
