@@ -1,0 +1,71 @@
+//! What depends on no input is computed while compiling, unless it is large or cheap to compute again.
+use super::{Rewriter, Rule};
+use std::sync::Arc;
+use stmc_ir::interpret::{Context, Value};
+use stmc_ir::ops::leaf::to_bits;
+use stmc_ir::{Node, NodeId, Op};
+
+pub(super) const RULES: &[Rule] = &[Rule { name: "f(index, ...) => table", apply: table }];
+
+/// The largest table that replaces a computation: 256 KiB.
+const ELEMENTS: usize = 1 << 16;
+/// The least cost per element (in additions) of a computation that a table replaces.
+const COST: usize = 16;
+
+fn table(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let leaf = node.args.is_empty();
+    if leaf || node.ty.len() > ELEMENTS || matches!(node.op, Op::Expand(_)) {
+        return None;
+    }
+    let mut cost = node.op.rule().cost();
+    let mut read = 0;
+    for a in &node.args {
+        cost += known_cost(r, *a, &mut read, 0)?;
+    }
+    // Reading a table costs about as much as computing something; a larger table is no gain.
+    if read == 0 && cost < COST || read > 0 && node.ty.len() > read {
+        return None;
+    }
+    let args: Vec<Value> = node.args.iter().map(|a| value(r, *a)).collect();
+    let result = node.op.rule().eval(&args.iter().collect::<Vec<_>>(), &node.ty, &Context::default());
+    let first = result.data[0];
+    if result.data.iter().all(|x| x.to_bits() == first.to_bits()) {
+        return Some(r.b.fill(first, &node.ty));
+    }
+    let data: Arc<[u32]> = result.data.iter().map(|x| to_bits(*x, node.ty.dtype)).collect();
+    Some(r.b.must(Op::Constant { data, ty: node.ty.clone() }, &[]))
+}
+
+/// The cost of computing a node from nothing; `read` grows by the tables it reads. `None`: it depends on an input,
+/// is too large or too deep.
+fn known_cost(r: &Rewriter, id: NodeId, read: &mut usize, depth: usize) -> Option<usize> {
+    let node = r.node(id);
+    if node.ty.len() > ELEMENTS || depth > 24 {
+        return None;
+    }
+    match node.op {
+        Op::Fill { .. } | Op::Index { .. } => return Some(0),
+        Op::Constant { .. } => {
+            *read += node.ty.len();
+            return Some(0);
+        }
+        Op::Input { .. } | Op::Host(_) | Op::Random(_) | Op::Scan(_) | Op::ScanResult(_) => return None,
+        _ => {}
+    }
+    let mut cost = node.op.rule().cost();
+    for a in &node.args {
+        cost += known_cost(r, *a, read, depth + 1)?;
+    }
+    Some(cost)
+}
+
+fn value(r: &Rewriter, id: NodeId) -> Value {
+    if let Some(value) = r.values.borrow().get(&id) {
+        return value.clone();
+    }
+    let node = r.node(id);
+    let args: Vec<Value> = node.args.iter().map(|a| value(r, *a)).collect();
+    let result = node.op.rule().eval(&args.iter().collect::<Vec<_>>(), &node.ty, &Context::default());
+    r.values.borrow_mut().insert(id, result.clone());
+    result
+}

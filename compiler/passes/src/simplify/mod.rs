@@ -1,0 +1,194 @@
+//! Local rewrites, each a small function whose name is its equation, applied until none fits.
+//!
+//! A rule is directional: the right side is never dearer than the left and keeps the type. All hold for NaN and
+//! infinity as far as a sum may be taken in another order; there is no `x * 0 => 0`.
+//! Slices go towards the inputs (less is computed), expansions and pads towards the outputs.
+use crate::rebuild::{SharedAxes, rebuild};
+use crate::scan::parts::{Loop, rewrite_loops};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use stmc_ir::interpret::Value;
+use stmc_ir::ops::{Expand, Scan};
+use stmc_ir::{AxisId, Builder, Graph, Node, NodeId, Op, Type};
+
+mod arithmetic;
+mod broadcast;
+mod constants;
+mod contract;
+mod pads;
+mod slices;
+mod views;
+
+/// A rewrite at one node.
+pub struct Rule {
+    /// Its equation.
+    pub name: &'static str,
+    /// The other side. `None`: the rule does not fit.
+    apply: fn(&Rewriter, &Node) -> Option<NodeId>,
+}
+
+/// All rules, in the order in which they are tried.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    [
+        arithmetic::RULES,
+        broadcast::RULES,
+        views::RULES,
+        slices::RULES,
+        pads::RULES,
+        contract::RULES,
+        constants::RULES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The graph, and the bodies of its scans, with every rule applied wherever it fits.
+pub fn simplify(axes: &SharedAxes, graph: &Graph) -> Graph {
+    // Opening and closing a loop captures what it slices needlessly.
+    let graph = rewrite_loops(axes, graph, &|parts: Loop, _| parts.close().into_iter().map(Some).collect());
+    settled(axes, graph, None)
+}
+
+/// As `simplify`, with one rule alone and no look into scans: how the tests see it fire.
+pub fn simplify_with(axes: &SharedAxes, graph: &Graph, rule: &'static Rule) -> Graph {
+    settled(axes, graph.clone(), Some(rule))
+}
+
+fn settled(axes: &SharedAxes, mut graph: Graph, only: Option<&'static Rule>) -> Graph {
+    // Which rules fit may depend on how often a node is used, which a round may change. Few rounds ever matter.
+    for _ in 0..12 {
+        let next = round(axes, &graph, only);
+        if next == graph {
+            break;
+        }
+        graph = next;
+    }
+    graph
+}
+
+fn round(axes: &SharedAxes, graph: &Graph, only: Option<&'static Rule>) -> Graph {
+    let fan = fan(graph);
+    let mut rewriter: Option<Rewriter> = None;
+    let next = rebuild(axes, graph, |b, id, node| {
+        let rewriter = rewriter.get_or_insert_with(|| Rewriter::new(b, only));
+        let new = match &node.op {
+            Op::Scan(scan) if only.is_none() => {
+                let body = settled(axes, scan.body.clone(), None);
+                b.must(Op::Scan(Arc::new(Scan { body, ..(**scan).clone() })), &node.args)
+            }
+            op => rewriter.make(op.clone(), &node.args),
+        };
+        rewriter.note(new, fan[id.index()]);
+        new
+    });
+    crate::rebuild::drop_dead(axes, &next)
+}
+
+/// How many computations read a node, be it through views of it.
+fn fan(graph: &Graph) -> Vec<usize> {
+    let live = graph.live();
+    let mut fan = vec![0; graph.nodes.len()];
+    for o in &graph.outputs {
+        fan[o.index()] += 1;
+    }
+    for (i, node) in graph.nodes.iter().enumerate().rev().filter(|(i, _)| live[*i]) {
+        let readers = if node.op.rule().moves() { fan[i] } else { 1 };
+        for a in &node.args {
+            fan[a.index()] += readers;
+        }
+    }
+    fan
+}
+
+/// What rules build with: every node it makes has been simplified itself.
+struct Rewriter {
+    b: Builder,
+    only: Option<&'static Rule>,
+    /// What a node was rewritten to.
+    settled: RefCell<BTreeMap<NodeId, NodeId>>,
+    /// How many computations read a node, where that is known.
+    fan: RefCell<BTreeMap<NodeId, usize>>,
+    /// Values of nodes known while compiling.
+    values: RefCell<BTreeMap<NodeId, Value>>,
+}
+
+impl Rewriter {
+    fn new(b: &Builder, only: Option<&'static Rule>) -> Rewriter {
+        Rewriter {
+            b: b.clone(),
+            only,
+            settled: RefCell::default(),
+            fan: RefCell::default(),
+            values: RefCell::default(),
+        }
+    }
+
+    /// A node, simplified.
+    fn make(&self, op: Op, args: &[NodeId]) -> NodeId {
+        let first = self.b.must(op, args);
+        if let Some(id) = self.settled.borrow().get(&first) {
+            return *id;
+        }
+        let mut id = first;
+        while let Some(next) = self.rewritten(id) {
+            id = next;
+        }
+        self.settled.borrow_mut().insert(first, id);
+        id
+    }
+
+    /// The other side of the first rule that fits.
+    fn rewritten(&self, id: NodeId) -> Option<NodeId> {
+        let node = self.b.node(id);
+        let apply = |rule: &Rule| {
+            let next = (rule.apply)(self, &node).filter(|next| *next != id)?;
+            assert_eq!(self.b.ty(next), node.ty, "`{}` keeps the type", rule.name);
+            Some(next)
+        };
+        match self.only {
+            Some(rule) => apply(rule),
+            None => rules().find_map(apply),
+        }
+    }
+
+    /// `readers` more computations read this node.
+    fn note(&self, id: NodeId, readers: usize) {
+        *self.fan.borrow_mut().entry(id).or_default() += readers;
+    }
+
+    /// Whether one computation alone reads the node, so that nothing is lost when it computes something else.
+    fn single(&self, id: NodeId) -> bool {
+        self.fan.borrow().get(&id) == Some(&1)
+    }
+
+    fn ty(&self, id: NodeId) -> Type {
+        self.b.ty(id)
+    }
+
+    fn node(&self, id: NodeId) -> Node {
+        self.b.node(id)
+    }
+
+    fn has(&self, id: NodeId, axis: AxisId) -> bool {
+        self.b.graph().ty(id).has(axis)
+    }
+
+    fn extent(&self, id: NodeId, axis: AxisId) -> usize {
+        self.b.graph().ty(id).extent(axis).expect("the node has the axis")
+    }
+
+    /// The number that a node is everywhere.
+    fn constant(&self, id: NodeId) -> Option<f64> {
+        self.b.constant(id)
+    }
+
+    /// `x` repeated along the axes of `ty` that it lacks.
+    fn widen(&self, x: NodeId, ty: &Type) -> NodeId {
+        let have = self.ty(x);
+        ty.dims()
+            .iter()
+            .filter(|d| !have.has(d.axis))
+            .fold(x, |x, d| self.make(Op::Expand(Expand { axis: d.axis, extent: d.extent }), &[x]))
+    }
+}

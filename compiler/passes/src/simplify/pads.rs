@@ -1,0 +1,143 @@
+//! Pads with zeros: what a slice's derivative leaves behind.
+use super::{Rewriter, Rule};
+use stmc_ir::ops::{Concat, Pad, Reduction, Scalar, Slice};
+use stmc_ir::{AxisId, DType, Dim, Node, NodeId, Op, Type};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule { name: "pad(x, 0) => x", apply: pad_none },
+    Rule { name: "pad(pad(x, a), a) => pad(x, a)", apply: pad_pad },
+    Rule { name: "pad(x, a) + pad(y, a) => concat(x, y; a)", apply: sum_of_pads },
+    Rule { name: "sum(pad(x, a), a) => sum(x, a)", apply: sum_pad },
+    Rule { name: "dot(pad(x, a), y; a) => dot(x, slice(y, a); a)", apply: dot_pad },
+    Rule { name: "sum(concat(x, y; a), a) => sum(x, a) + sum(y, a)", apply: sum_concat },
+];
+
+fn pad_of(r: &Rewriter, id: NodeId) -> Option<(Pad, NodeId)> {
+    let node = r.node(id);
+    if let Op::Pad(p) = node.op { Some((p, node.args[0])) } else { None }
+}
+
+fn pad_none(_: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Pad(p) = node.op else { return None };
+    (p.low + p.high + p.gap == 0).then(|| node.args[0])
+}
+
+fn pad_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Pad(outer) = node.op else { return None };
+    let (inner, x) = pad_of(r, node.args[0])?;
+    if inner.axis != outer.axis || inner.fill != outer.fill || outer.gap != 0 {
+        return None;
+    }
+    let pad = Pad { low: outer.low + inner.low, high: outer.high + inner.high, ..inner };
+    Some(r.make(Op::Pad(pad), &[x]))
+}
+
+/// The terms of a sum whose inner sums nothing else reads.
+fn terms(r: &Rewriter, id: NodeId, out: &mut Vec<NodeId>) {
+    let node = r.node(id);
+    let [x, y] = node.args[..] else { return out.push(id) };
+    // A partial sum that broadcasts is a term of its own.
+    let whole = |t: NodeId| r.ty(t) == node.ty;
+    if node.op != Op::Scalar(Scalar::Add) || !whole(x) || !whole(y) {
+        return out.push(id);
+    }
+    for part in [x, y] {
+        if r.single(part) { terms(r, part, out) } else { out.push(part) }
+    }
+}
+
+fn sum_of_pads(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    if node.op != Op::Scalar(Scalar::Add) {
+        return None;
+    }
+    let mut all = vec![];
+    for part in &node.args {
+        if r.ty(*part) != node.ty {
+            return None;
+        }
+        if r.single(*part) { terms(r, *part, &mut all) } else { all.push(*part) }
+    }
+    let axis = all.iter().find_map(|t| zero_pad(r, *t).map(|(p, _)| p.axis))?;
+    let along = |t: &NodeId| zero_pad(r, *t).filter(|(p, _)| p.axis == axis);
+    let mut parts: Vec<(Pad, NodeId)> = all.iter().filter_map(along).collect();
+    parts.sort_by_key(|(p, _)| p.low);
+    let end = |(p, x): &(Pad, NodeId)| p.low + r.extent(*x, axis);
+    if parts.len() < 2 || parts.windows(2).any(|w| end(&w[0]) > w[1].0.low) {
+        return None;
+    }
+    let joined = joined(r, axis, &parts, &node.ty);
+    let others = all.into_iter().filter(|t| along(t).is_none());
+    Some(others.fold(joined, |sum, t| r.make(Op::Scalar(Scalar::Add), &[sum, t])))
+}
+
+/// A pad with zeros at the ends alone.
+fn zero_pad(r: &Rewriter, id: NodeId) -> Option<(Pad, NodeId)> {
+    pad_of(r, id).filter(|(p, _)| p.fill == 0 && p.gap == 0)
+}
+
+/// Disjoint parts in their places, zeros elsewhere.
+fn joined(r: &Rewriter, axis: AxisId, parts: &[(Pad, NodeId)], ty: &Type) -> NodeId {
+    let mut pieces = vec![];
+    let first = parts[0].0.low;
+    let mut place = first;
+    for (p, x) in parts {
+        if p.low > place {
+            let dims = vec![Dim { axis, extent: p.low - place }];
+            pieces.push(r.b.fill(0.0, &Type::new(ty.dtype, dims).expect("one axis")));
+        }
+        pieces.push(*x);
+        place = p.low + r.extent(*x, axis);
+    }
+    let whole = ty.extent(axis).expect("the parts have the axis");
+    let concat = r.make(Op::Concat(Concat { axis }), &pieces);
+    r.make(Op::Pad(Pad::around(axis, first, whole - place, 0)), &[concat])
+}
+
+fn sum_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Reduce(reduce) = &node.op else { return None };
+    let (p, x) = pad_of(r, node.args[0])?;
+    if reduce.kind != Reduction::Sum || p.fill != 0 {
+        return None;
+    }
+    let sum = r.make(node.op.clone(), &[x]);
+    Some(if reduce.axes.contains(&p.axis) { sum } else { r.make(Op::Pad(p), &[sum]) })
+}
+
+fn dot_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Dot(dot) = &node.op else { return None };
+    for (i, x) in node.args.iter().enumerate() {
+        let Some((p, x)) = pad_of(r, *x) else { continue };
+        if p.fill != 0 {
+            continue;
+        }
+        // Zeros of one operand make the other's elements there irrelevant (as long as they are finite: a padded
+        // step of a model is not meant to turn infinity into NaN).
+        let len = r.extent(x, p.axis);
+        let slice = Slice { axis: p.axis, start: p.low, step: p.gap + 1, len };
+        let other = node.args[1 - i];
+        let other = if r.has(other, p.axis) { r.make(Op::Slice(slice), &[other]) } else { other };
+        let args = if i == 0 { [x, other] } else { [other, x] };
+        let inner = r.make(Op::Dot(dot.clone()), &args);
+        let contracted = dot.axes.contains(&p.axis);
+        return Some(if contracted { inner } else { r.make(Op::Pad(p), &[inner]) });
+    }
+    None
+}
+
+fn sum_concat(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Reduce(reduce) = &node.op else { return None };
+    let inner = r.node(node.args[0]);
+    let Op::Concat(c) = inner.op else { return None };
+    let fits = reduce.kind == Reduction::Sum && reduce.axes.contains(&c.axis) && r.single(node.args[0]);
+    if !fits || node.ty.dtype != DType::F32 {
+        return None;
+    }
+    // A part may lack some of the axes: it counts once for each step along them.
+    let whole = r.ty(node.args[0]);
+    let part = |x: &NodeId| {
+        let ty = whole.without(&[c.axis]).with(c.axis, r.extent(*x, c.axis)).expect("the axis was taken out");
+        r.make(node.op.clone(), &[r.widen(*x, &ty)])
+    };
+    let sums: Vec<NodeId> = inner.args.iter().map(part).collect();
+    Some(sums[1..].iter().fold(sums[0], |sum, x| r.make(Op::Scalar(Scalar::Add), &[sum, *x])))
+}

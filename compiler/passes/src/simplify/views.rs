@@ -1,0 +1,121 @@
+//! Views of views.
+use super::{Rewriter, Rule};
+use stmc_ir::ops::{Expand, Flatten, Reduction, Rename, Slice, Unflatten};
+use stmc_ir::{AxisId, Dim, Node, NodeId, Op};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule { name: "rename(rename(x)) => rename(x)", apply: rename_rename },
+    Rule { name: "rename(x, a -> a) => x", apply: rename_same },
+    Rule { name: "flatten(x, a -> b) => rename(x)", apply: flatten_one },
+    Rule { name: "unflatten(x, a -> b) => rename(x)", apply: unflatten_one },
+    Rule { name: "unflatten(flatten(x)) => x", apply: unflatten_flatten },
+    Rule { name: "flatten(unflatten(x)) => x", apply: flatten_unflatten },
+    Rule { name: "flip(flip(x)) => x", apply: flip_flip },
+    Rule { name: "sum(x, a: 1) => flatten(x)", apply: reduce_one },
+    Rule { name: "windows(x, size: 1) => expand(slice(x))", apply: windows_one },
+];
+
+/// `x` with other names; `x` itself if they are the same.
+pub(super) fn renamed(r: &Rewriter, x: NodeId, pairs: &[(AxisId, AxisId)]) -> NodeId {
+    let pairs: Vec<_> = pairs.iter().copied().filter(|(from, to)| from != to).collect();
+    if pairs.is_empty() { x } else { r.make(Op::Rename(Rename { pairs }), &[x]) }
+}
+
+fn rename_rename(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Rename(outer) = &node.op else { return None };
+    let inner_node = r.node(node.args[0]);
+    let Op::Rename(inner) = &inner_node.op else { return None };
+    let then = |a: AxisId| outer.pairs.iter().find(|p| p.0 == a).map_or(a, |p| p.1);
+    let mut pairs: Vec<_> = inner.pairs.iter().map(|(from, to)| (*from, then(*to))).collect();
+    // What only the outer one renames had that name all along.
+    let fresh = outer.pairs.iter().filter(|p| !inner.pairs.iter().any(|i| i.1 == p.0));
+    pairs.extend(fresh.copied());
+    Some(renamed(r, inner_node.args[0], &pairs))
+}
+
+fn rename_same(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Rename(rename) = &node.op else { return None };
+    let same = rename.pairs.iter().any(|(from, to)| from == to);
+    same.then(|| renamed(r, node.args[0], &rename.pairs))
+}
+
+fn flatten_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Flatten(f) = &node.op else { return None };
+    let [axis] = f.axes[..] else { return None };
+    Some(renamed(r, node.args[0], &[(axis, f.into)]))
+}
+
+fn unflatten_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Unflatten(u) = &node.op else { return None };
+    let [Dim { axis, .. }] = u.into[..] else { return None };
+    Some(renamed(r, node.args[0], &[(u.axis, axis)]))
+}
+
+fn unflatten_flatten(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Unflatten(u) = &node.op else { return None };
+    let inner = r.node(node.args[0]);
+    let Op::Flatten(f) = &inner.op else { return None };
+    let x = inner.args[0];
+    let matches = u.axis == f.into
+        && u.into.len() == f.axes.len()
+        && u.into.iter().zip(&f.axes).all(|(d, a)| d.extent == r.extent(x, *a));
+    let pairs: Vec<_> = f.axes.iter().copied().zip(u.into.iter().map(|d| d.axis)).collect();
+    matches.then(|| renamed(r, x, &pairs))
+}
+
+fn flatten_unflatten(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Flatten(f) = &node.op else { return None };
+    let inner = r.node(node.args[0]);
+    let Op::Unflatten(u) = &inner.op else { return None };
+    let matches = u.into.iter().map(|d| d.axis).eq(f.axes.iter().copied());
+    matches.then(|| renamed(r, inner.args[0], &[(u.axis, f.into)]))
+}
+
+fn flip_flip(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Flip(_) = node.op else { return None };
+    let inner = r.node(node.args[0]);
+    (inner.op == node.op).then(|| inner.args[0])
+}
+
+fn reduce_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Reduce(reduce) = &node.op else { return None };
+    let x = node.args[0];
+    let axis = *reduce.axes.iter().find(|a| r.extent(x, **a) == 1)?;
+    // A view needs another axis to lay the step along.
+    let host = r.ty(x).dims().iter().map(|d| d.axis).find(|a| *a != axis)?;
+    let squeezed = r.make(Op::Flatten(Flatten { axes: vec![host, axis], into: host }), &[x]);
+    let mut rest = reduce.clone();
+    rest.axes.retain(|a| *a != axis);
+    debug_assert!(reduce.kind != Reduction::FirstMax || rest.axes.len() < reduce.axes.len());
+    Some(if rest.axes.is_empty() { squeezed } else { r.make(Op::Reduce(rest), &[squeezed]) })
+}
+
+fn windows_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Windows(w) = node.op else { return None };
+    if w.size != 1 {
+        return None;
+    }
+    let len = node.ty.extent(w.axis).expect("windows keep the axis");
+    let slice = r.make(Op::Slice(Slice { axis: w.axis, start: 0, step: w.stride, len }), &[node.args[0]]);
+    Some(r.make(Op::Expand(Expand { axis: w.tap, extent: 1 }), &[slice]))
+}
+
+/// For `Unflatten` and friends: whether an op names the axis at all.
+pub(super) fn touches(op: &Op, axis: AxisId) -> bool {
+    match op {
+        Op::Expand(e) => e.axis == axis,
+        Op::Rename(n) => n.pairs.iter().any(|p| p.0 == axis || p.1 == axis),
+        Op::Flatten(Flatten { axes, into }) => *into == axis || axes.contains(&axis),
+        Op::Unflatten(Unflatten { axis: a, into }) => *a == axis || into.iter().any(|d| d.axis == axis),
+        Op::Slice(s) => s.axis == axis,
+        Op::Pad(p) => p.axis == axis,
+        Op::Flip(f) => f.axis == axis,
+        Op::Concat(c) => c.axis == axis,
+        Op::Windows(w) => w.axis == axis || w.tap == axis,
+        Op::Fold(f) => f.axis == axis || f.tap == axis,
+        Op::Gather(g) => g.axis == axis,
+        Op::Reduce(reduce) => reduce.axes.contains(&axis),
+        Op::Dot(d) => d.axes.contains(&axis),
+        _ => false,
+    }
+}
