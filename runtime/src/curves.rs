@@ -182,7 +182,7 @@ impl Axis {
             let all = powers.flat_map(|p| steps.iter().map(move |s| s * 10f64.powi(p)));
             return all.filter(|x| (self.low..=self.high).contains(x)).map(|x| (x, label(x, x))).collect();
         }
-        let step = nice((self.high - self.low) / 5.0);
+        let step = nice((self.high - self.low) / 6.0);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step).floor() as i64;
         (first..=last).map(|i| i as f64 * step).map(|x| (x, label(x, step))).collect()

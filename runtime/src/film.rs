@@ -152,8 +152,10 @@ impl Stage {
             let share = 1.0 - (y as f32 + 0.5) / height as f32;
             canvas.fill(left, TITLE + y, 6, 1, colour(colours, share));
         }
-        canvas.small_text(left + 9, TITLE, &short(high));
-        canvas.small_text(left + 9, TITLE + height - 7, &short(low));
+        // What is nothing beside the other end is written as 0.
+        let end = |x: f32| if x.abs() < 1e-3 * low.abs().max(high.abs()) { 0.0 } else { x };
+        canvas.small_text(left + 9, TITLE, &short(end(high)));
+        canvas.small_text(left + 9, TITLE + height - 7, &short(end(low)));
     }
 
     /// A bar over the whole width; the past is grey.

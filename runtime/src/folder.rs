@@ -231,3 +231,77 @@ fn open_log(path: &Path) -> Result<File> {
         Err(TryLockError::Error(_)) => Ok(log),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::crash;
+    use crate::tensor::Tensor;
+    use serde_json::json;
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        let tensor = Tensor::floats(vec![4], [step as f32; 4]);
+        let state = State { step, ..State::default() };
+        Checkpoint {
+            weights: vec![("w".into(), tensor.clone())],
+            moments: vec![("m.w".into(), tensor)],
+            state,
+        }
+    }
+
+    /// The checkpoint under a mark, which must be whole and of one piece.
+    fn step_of(path: &Path, mark: Mark) -> u64 {
+        let mut found = load(path, mark).unwrap().expect("a checkpoint was saved");
+        let expected = checkpoint(found.state.step);
+        assert!(found.state.log_bytes <= std::fs::metadata(path.join(LOG)).unwrap().len());
+        found.state.log_bytes = 0;
+        assert_eq!(found, expected);
+        found.state.step
+    }
+
+    #[test]
+    fn a_crash_at_any_moment_leaves_whole_checkpoints() {
+        let mut changes = 0;
+        loop {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("run");
+            let mut folder = RunFolder::create(&path, &Config::default()).unwrap();
+            folder.append(&json!({ "step": 1 })).unwrap();
+            folder.save(&mut checkpoint(1), Mark::Best).unwrap();
+            folder.append(&json!({ "step": 2 })).unwrap();
+            let crashed = crash::within(changes, || folder.save(&mut checkpoint(2), Mark::Best).unwrap());
+            let (best, last) = (step_of(&path, Mark::Best), step_of(&path, Mark::Last));
+            assert!(best >= last, "change {changes}: the best is {best}, the last {last}");
+            // Another process goes on.
+            drop(folder);
+            let mut folder = RunFolder::open(&path).unwrap();
+            folder.cut_log(load(&path, Mark::Last).unwrap().unwrap().state.log_bytes).unwrap();
+            assert_eq!(folder.log().unwrap().len() as u64, last);
+            assert!(!path.join(CHECKPOINTS).join(".draft").exists());
+            folder.save(&mut checkpoint(2), Mark::Best).unwrap();
+            assert_eq!((step_of(&path, Mark::Best), step_of(&path, Mark::Last)), (2, 2));
+            if !crashed {
+                assert_eq!(last, 2);
+                break;
+            }
+            changes += 1;
+        }
+        assert!(changes > 10, "a save changes the disk more often than {changes} times");
+    }
+
+    #[test]
+    fn what_lies_about_is_cleared_away() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = RunFolder::create(place.path(), &Config::default()).unwrap();
+        for (step, mark) in [(1, Mark::Best), (2, Mark::Last), (3, Mark::Last)] {
+            folder.save(&mut checkpoint(step), mark).unwrap();
+        }
+        let mut kept: Vec<_> = std::fs::read_dir(place.path().join(CHECKPOINTS))
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        kept.sort();
+        assert_eq!(kept, ["000001", "000003"]);
+        assert_eq!(weights_file(place.path()), Some(place.path().join("checkpoints/000001").join(WEIGHTS)));
+    }
+}

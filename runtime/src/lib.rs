@@ -12,6 +12,7 @@ pub mod import;
 mod init;
 pub mod predict;
 pub mod progress;
+pub mod report;
 pub mod score;
 pub mod session;
 pub mod signals;

@@ -134,9 +134,9 @@ impl<'a> Session<'a> {
         program.params.iter().map(|p| Ok((p.path.clone(), self.tensor(p.buffer)?))).collect()
     }
 
-    /// All gradients by the path of their weight.
+    /// All gradients by the path of their weight; of weights that none reaches there is none.
     pub fn gradients(&mut self) -> Result<Named> {
-        let live = self.program.params.iter().filter_map(|p| Some((p, p.gradient?)));
+        let live = self.program.params.iter().filter(|p| p.live).filter_map(|p| Some((p, p.gradient?)));
         live.map(|(p, gradient)| Ok((p.path.clone(), self.tensor(gradient)?))).collect()
     }
 

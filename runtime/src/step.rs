@@ -28,13 +28,10 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
     let entry = session.at(train);
     load_batch(session, entry, given, map)?;
     let apply = if count > 0 { Some(session.required("apply")?) } else { None };
-    let zero = session.entry("zero");
+    let accumulate = session.entry("accumulate");
     let mut results: Named = vec![];
     for n in 0..count.max(1) {
         let moment = Moment { step: n, pass: n as u32 };
-        if let Some(zero) = zero {
-            session.run(zero, moment)?;
-        }
         session.run(train, moment)?;
         let terms = loss_terms(session, entry)?;
         let loss = Tensor::floats(vec![], [terms.iter().map(|t| t.1).sum::<f32>()]);
@@ -49,6 +46,12 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
         }
         let Some(apply) = apply else { break };
         results.push((format!("loss_before_step_{}", n + 1), loss));
+        // A program that accumulates takes the mean over its micro-steps: here all of them see the same batch.
+        if let (Some(add), Some(settings)) = (accumulate, &session.module.train) {
+            for _ in 0..settings.accumulate {
+                session.run(add, moment)?;
+            }
+        }
         session.run(apply, moment)?;
         let weights = session.weights()?;
         results.extend(weights.into_iter().map(|(path, t)| (format!("after_{}.{path}", n + 1), t)));
@@ -87,11 +90,13 @@ fn load_batch(session: &mut Session<'_>, entry: &Entry, given: &Named, map: &Map
 
 /// Outputs, gradients of weights and of inputs.
 fn first_results(session: &mut Session<'_>, entry: &Entry) -> Result<Named> {
+    let module = session.module;
+    let graph = module.entry(&entry.name).expect("an entry of the program was one of the module");
     let mut results: Named = vec![];
     for port in &entry.outputs {
         let name = match &port.role {
             OutputRole::Named { name, .. } => format!("out.{name}"),
-            OutputRole::InputGradient(i) => match &entry.inputs[*i].role {
+            OutputRole::InputGradient(i) => match &graph.inputs[*i] {
                 InputRole::Named { name, .. } => format!("grad.input.{name}"),
                 _ => continue,
             },

@@ -8,6 +8,7 @@ use crate::feed::{self, Data, Feed, Stream};
 use crate::files;
 use crate::folder::{self, Checkpoint, Mark, RunFolder};
 use crate::progress::Progress;
+use crate::report;
 use crate::score::{Score, digits};
 use crate::session::{Moment, Session};
 use crate::state::{Ending, State};
@@ -27,6 +28,7 @@ use stmc_ir::program::BufferId;
 pub struct Trainer<'s, 'a> {
     session: &'s mut Session<'a>,
     train: &'a Train,
+    data: Data,
     folder: RunFolder,
     state: State,
     feeds: Feeds,
@@ -76,7 +78,9 @@ struct Feeds {
 }
 
 struct Entries {
-    zero: Option<usize>,
+    /// Adds the gradients of a micro-step to their sums. `None`: an update has one micro-step.
+    accumulate: Option<usize>,
+    /// Takes the gradients, or their sums, which it clears.
     apply: usize,
 }
 
@@ -136,7 +140,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let train =
             module.train.as_ref().ok_or_else(|| RunError::Tensor("there is no `train` block".into()))?;
         let feeds = Feeds::new(session, data, train)?;
-        let entries = Entries { zero: session.entry("zero"), apply: session.required("apply")? };
+        let entries = Entries { accumulate: session.entry("accumulate"), apply: session.required("apply")? };
         let terms = session.at(feeds.train.entry).outputs.iter().filter_map(|port| match &port.role {
             OutputRole::Loss { name, span } => {
                 Some(Term { name: name.clone(), span: *span, buffer: port.buffer })
@@ -153,6 +157,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
             terms: terms.collect(),
             session,
             train,
+            data: data.clone(),
             folder,
             state,
             feeds,
@@ -214,9 +219,6 @@ impl<'s, 'a> Trainer<'s, 'a> {
     fn update(&mut self, stream: &mut Stream, accumulate: usize) -> Result<Vec<f64>> {
         let step = self.state.step;
         let moment = |micro: usize| Moment { step, pass: (step * accumulate as u64 + micro as u64) as u32 };
-        if let Some(zero) = self.entries.zero {
-            self.session.run(zero, moment(0))?;
-        }
         let mut terms = vec![0.0; self.terms.len()];
         for micro in 0..accumulate {
             let batch = stream.next(self.session)?;
@@ -228,6 +230,9 @@ impl<'s, 'a> Trainer<'s, 'a> {
                     return Err(not_a_number(term, value, &self.state).into());
                 }
                 *sum += value / accumulate as f64;
+            }
+            if let Some(add) = self.entries.accumulate {
+                self.session.run(add, moment(micro))?;
             }
         }
         self.session.run(self.entries.apply, moment(0))?;
@@ -256,10 +261,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
 
     /// Takes the weights that were kept, and evaluates the parts that were not used.
     fn final_scores(&mut self) -> Result<Vec<(String, Vec<Score>)>> {
-        if let Some(best) = folder::load(self.folder.path(), Mark::Best)? {
-            self.session.set_weights(&best.weights)?;
-        }
-        let step = self.state.best.map_or(self.state.step, |b| b.step);
+        let step = report::load_kept(self.session, self.folder.path())?;
         let metrics = &self.train.metrics;
         let valid = self.feeds.epoch.iter().filter(|f| f.0 == "valid").map(|f| (&f.0[..], &f.1));
         let feeds = valid.chain(self.feeds.test.iter().map(|f| ("test", f)));
@@ -270,7 +272,20 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let parts = scores.iter().map(|(part, scores)| (part.clone(), score_values(scores)));
         let line = json!({ "final": Map::from_iter(parts), "step": step });
         self.folder.append(&line)?;
+        self.film(step)?;
         Ok(scores)
+    }
+
+    /// A forecast for a sample that the model has not seen, if it forecasts images.
+    fn film(&mut self, step: u64) -> Result<()> {
+        for part in ["test", "valid"] {
+            if let Some(film) = report::film(self.session, &self.data, part, step)? {
+                let path = self.folder.path().join("forecast.gif");
+                let bytes = film.encode().map_err(|e| RunError::file(&path, e))?;
+                return files::replace(&path, &bytes);
+            }
+        }
+        Ok(())
     }
 
     fn log_step(&mut self, terms: &[f64]) -> Result<()> {
