@@ -1,0 +1,272 @@
+//! The device: owns memory, code and threads, and walks the prepared steps.
+
+use crate::code::Compiler;
+use crate::contraction::Prepared;
+use crate::memory::Memory;
+use crate::prepare::{self, Place, Ready, ReadyStep, start};
+use crate::time::KernelTime;
+use std::time::Instant;
+use stmc_ir::device::{Device, DeviceError, Scalars};
+use stmc_ir::program::{BufferId, BufferKind, KernelId, Program, ScalarArg};
+use stmc_kernels::{Buffers, Isa, Pool};
+
+/// The processor.
+pub struct CpuDevice {
+    isa: Isa,
+    loaded: Loaded,
+    entries: Vec<Vec<ReadyStep>>,
+    /// First element and length of each buffer.
+    buffers: Vec<(usize, usize)>,
+    compiler: Option<Compiler>,
+}
+
+/// What running a step needs.
+struct Loaded {
+    pool: Pool,
+    kernels: Vec<Ready>,
+    arena: Memory,
+    work: Work,
+    /// Iterations of the loops around the current step.
+    iterations: Vec<usize>,
+    /// Arguments of the current launch.
+    pointers: Vec<*mut u32>,
+    scalars: Vec<u32>,
+    /// Per kernel.
+    times: Vec<KernelTime>,
+    timing: Timing,
+}
+
+/// Whether launches are measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Timing {
+    Off,
+    On,
+}
+
+/// Memory that contractions use while they run.
+struct Work {
+    memory: Memory,
+    partial: usize,
+    scratch: usize,
+}
+
+// SAFETY: the pointers are arguments of the current launch only, into memory that the device owns.
+unsafe impl Send for Loaded {}
+
+impl CpuDevice {
+    /// A device of this many threads, on a path that this processor has.
+    pub fn new(threads: usize, isa: Isa) -> Result<CpuDevice, DeviceError> {
+        if !isa.is_available() {
+            let reason = "this processor lacks the path's instructions".to_owned();
+            return Err(DeviceError { device: name(isa), reason });
+        }
+        let loaded = Loaded {
+            pool: Pool::new(threads),
+            kernels: vec![],
+            arena: Memory::new(0),
+            work: Work::new(&[], threads),
+            iterations: vec![],
+            pointers: vec![],
+            scalars: vec![],
+            times: vec![],
+            timing: Timing::Off,
+        };
+        Ok(CpuDevice { isa, loaded, entries: vec![], buffers: vec![], compiler: None })
+    }
+
+    /// Measures launches from now on.
+    pub fn time_launches(&mut self) {
+        self.loaded.timing = Timing::On;
+    }
+
+    /// What launches took since the program was loaded, kernel by kernel, as far as they were measured.
+    pub fn times(&self) -> &[KernelTime] {
+        &self.loaded.times
+    }
+
+    fn error(&self, reason: String) -> DeviceError {
+        DeviceError { device: name(self.isa), reason }
+    }
+
+    fn unload(&mut self) {
+        self.loaded.kernels.clear();
+        if let Some(compiler) = self.compiler.take() {
+            // SAFETY: the kernels that held its code are gone.
+            unsafe { compiler.free() };
+        }
+    }
+}
+
+impl Drop for CpuDevice {
+    fn drop(&mut self) {
+        self.unload();
+    }
+}
+
+fn name(isa: Isa) -> String {
+    format!("cpu {}", isa.name())
+}
+
+impl Device for CpuDevice {
+    fn name(&self) -> String {
+        name(self.isa)
+    }
+
+    fn load(&mut self, program: &Program) -> Result<(), DeviceError> {
+        self.unload();
+        let mut compiler = Compiler::new(self.isa).map_err(|reason| self.error(reason))?;
+        for kernel in &program.kernels {
+            let ready = prepare::kernel(kernel, self.isa, &mut compiler);
+            let ready = ready.map_err(|reason| self.error(format!("kernel `{}`: {reason}", kernel.name)))?;
+            self.loaded.kernels.push(ready);
+        }
+        self.compiler = Some(compiler);
+        self.entries = program.entries.iter().map(|entry| prepare::steps(program, &entry.steps)).collect();
+        self.buffers = (0..program.buffers.len())
+            .map(BufferId::from_index)
+            .map(|id| (start(program, id), program.buffer(id).len))
+            .collect();
+        self.loaded.make_room(program, &self.entries);
+        Ok(())
+    }
+
+    fn write(&mut self, buffer: BufferId, values: &[u32]) -> Result<(), DeviceError> {
+        let (start, len) = self.buffers[buffer.index()];
+        assert!(values.len() <= len, "values fit their buffer");
+        self.loaded.arena.slice(start, values.len()).copy_from_slice(values);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: BufferId, values: &mut [u32]) -> Result<(), DeviceError> {
+        let (start, len) = self.buffers[buffer.index()];
+        assert!(values.len() <= len, "values fit their buffer");
+        values.copy_from_slice(self.loaded.arena.slice(start, values.len()));
+        Ok(())
+    }
+
+    fn run(&mut self, entry: usize, scalars: &Scalars) -> Result<(), DeviceError> {
+        self.loaded.steps(&self.entries[entry], scalars);
+        Ok(())
+    }
+}
+
+impl Loaded {
+    /// Makes all memory and fills in what never changes.
+    fn make_room(&mut self, program: &Program, entries: &[Vec<ReadyStep>]) {
+        self.arena = Memory::new(program.arena);
+        for (i, buffer) in program.buffers.iter().enumerate() {
+            let first = start(program, BufferId::from_index(i));
+            match &buffer.kind {
+                BufferKind::Halo(bits) => self.arena.slice(first, buffer.len).fill(*bits),
+                BufferKind::Constant(data) => self.arena.slice(first, data.len()).copy_from_slice(data),
+                BufferKind::State | BufferKind::Input | BufferKind::Output | BufferKind::Temp => {}
+            }
+        }
+        self.work = Work::new(&self.kernels, self.pool.threads());
+        let most =
+            |count: fn(&stmc_ir::Kernel) -> usize| program.kernels.iter().map(count).max().unwrap_or(0);
+        self.pointers = Vec::with_capacity(most(|kernel| kernel.params.len()));
+        self.scalars = Vec::with_capacity(most(|kernel| kernel.scalars.len()));
+        self.iterations =
+            Vec::with_capacity(entries.iter().map(|steps| prepare::depth(steps)).max().unwrap_or(0));
+        let named =
+            |kernel: &stmc_ir::Kernel| KernelTime { kernel: kernel.name.clone(), ..KernelTime::default() };
+        self.times = program.kernels.iter().map(named).collect();
+    }
+
+    fn steps(&mut self, steps: &[ReadyStep], scalars: &Scalars) {
+        for step in steps {
+            match step {
+                ReadyStep::Launch { kernel, places, scalars: args } => {
+                    let since = (self.timing == Timing::On).then(Instant::now);
+                    self.launch(*kernel, places, args, scalars);
+                    if let Some(since) = since {
+                        self.times[kernel.index()].add(since.elapsed());
+                    }
+                }
+                ReadyStep::Loop { count, body } => {
+                    for i in 0..*count {
+                        self.iterations.push(i);
+                        self.steps(body, scalars);
+                        self.iterations.pop();
+                    }
+                }
+                ReadyStep::Copy { from, to, len } => {
+                    let (from, to) = (from.at(&self.iterations), to.at(&self.iterations));
+                    self.arena.copy(from, to, *len);
+                }
+                ReadyStep::Fill { to, len, bits } => {
+                    let to = to.at(&self.iterations);
+                    self.arena.slice(to, *len).fill(*bits);
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, kernel: KernelId, places: &[Place], args: &[ScalarArg], scalars: &Scalars) {
+        let Loaded { pool, kernels, arena, work, iterations, pointers, scalars: values, .. } = self;
+        pointers.clear();
+        pointers.extend(places.iter().map(|place| arena.at(place.at(iterations))));
+        values.clear();
+        values.extend(args.iter().map(|arg| arg.bits(iterations, scalars)));
+        match &kernels[kernel.index()] {
+            Ready::Loops { code, iterations, units } => {
+                let (pointers, values) = (Pointers(pointers.as_ptr()), values.as_ptr() as usize);
+                pool.run(*units, &|unit, _| {
+                    let share = |unit: usize| (*iterations * unit / *units) as u64;
+                    // SAFETY: the program binds buffers as long as the kernel's indices reach, and iterations that
+                    // run at once write different elements.
+                    unsafe { code(pointers.get(), values as *const u32, share(unit), share(unit + 1)) };
+                });
+            }
+            Ready::Contraction(prepared) => work.contract(prepared, pointers, pool),
+        }
+    }
+}
+
+/// The argument pointers of a launch, for all threads.
+struct Pointers(*const *mut u32);
+
+// SAFETY: threads only read the list; what is behind is the program's matter.
+unsafe impl Sync for Pointers {}
+
+impl Pointers {
+    fn get(&self) -> *const *mut u32 {
+        self.0
+    }
+}
+
+impl Work {
+    /// Room for the largest contraction.
+    fn new(kernels: &[Ready], threads: usize) -> Work {
+        let most = |len: &dyn Fn(&stmc_kernels::Contraction) -> usize| {
+            let of = |kernel: &Ready| match kernel {
+                Ready::Contraction(prepared) => len(&prepared.contraction),
+                Ready::Loops { .. } => 0,
+            };
+            kernels.iter().map(of).max().unwrap_or(0).next_multiple_of(16)
+        };
+        let partial = most(&|contraction| contraction.packed_len());
+        let scratch = partial + most(&|contraction| contraction.partial_len());
+        let memory = Memory::new(scratch + most(&|contraction| threads * contraction.scratch_len()));
+        Work { memory, partial, scratch }
+    }
+
+    fn contract(&self, prepared: &Prepared, pointers: &[*mut u32], pool: &mut Pool) {
+        let operand = |i: usize| {
+            let (param, offset) = prepared.places[i];
+            pointers[param].wrapping_offset(offset as isize).cast::<f32>()
+        };
+        let buffers = Buffers {
+            a: operand(0).cast_const(),
+            b: operand(1).cast_const(),
+            c: operand(2),
+            packed: self.memory.at(0).cast(),
+            partial: self.memory.at(self.partial).cast(),
+        };
+        let scratch = self.memory.at(self.scratch).cast();
+        // SAFETY: the program binds buffers as long as the views reach and keeps the result apart from the operands;
+        // `new` made room for every contraction.
+        unsafe { prepared.contraction.run(pool, &buffers, scratch, None) };
+    }
+}

@@ -1,0 +1,150 @@
+//! A program made ready: kernels compiled, places resolved, work cut into units.
+
+use crate::code::{Code, Compiler, iterations};
+use crate::contraction::{self, Prepared};
+use stmc_ir::Program;
+use stmc_ir::kernel::{Affine, Block, Body, Core, Inst, Kernel, LoopKind, Stmt};
+use stmc_ir::program::{Binding, BufferId, KernelId, Launch, ScalarArg, Step, StepTerm};
+use stmc_ir::types::DType;
+use stmc_kernels::Isa;
+
+/// A kernel made ready.
+pub(crate) enum Ready {
+    /// Code, its parallel iterations, and the units they are cut into.
+    Loops { code: Code, iterations: usize, units: usize },
+    /// A contraction on the precompiled kernels.
+    Contraction(Box<Prepared>),
+}
+
+/// A step with its places resolved.
+pub(crate) enum ReadyStep {
+    Launch { kernel: KernelId, places: Vec<Place>, scalars: Vec<ScalarArg> },
+    Loop { count: usize, body: Vec<ReadyStep> },
+    Copy { from: Place, to: Place, len: usize },
+    Fill { to: Place, len: usize, bits: u32 },
+}
+
+/// An element of the arena, which loops around may move.
+pub(crate) struct Place {
+    start: i64,
+    steps: Vec<StepTerm>,
+}
+
+impl Place {
+    fn new(program: &Program, binding: &Binding) -> Place {
+        let start = start(program, binding.buffer) as i64 + binding.base;
+        Place { start, steps: binding.steps.clone() }
+    }
+
+    /// The element in these iterations of the loops around.
+    pub(crate) fn at(&self, iterations: &[usize]) -> usize {
+        let moved = self.steps.iter().map(|step| {
+            let i = iterations[step.depth] as i64 + step.shift;
+            step.stride * step.modulo.map_or(i, |modulo| i.rem_euclid(modulo))
+        });
+        usize::try_from(self.start + moved.sum::<i64>()).expect("places are not negative")
+    }
+}
+
+/// The first element of a buffer in the arena.
+pub(crate) fn start(program: &Program, buffer: BufferId) -> usize {
+    let (root, offset) = program.root(buffer);
+    program.buffer(root).place + offset
+}
+
+/// Resolves the places of steps.
+pub(crate) fn steps(program: &Program, steps: &[Step]) -> Vec<ReadyStep> {
+    let place = |binding: &Binding| Place::new(program, binding);
+    let ready = |step: &Step| match step {
+        Step::Launch(Launch { kernel, buffers, scalars, .. }) => ReadyStep::Launch {
+            kernel: *kernel,
+            places: buffers.iter().map(place).collect(),
+            scalars: scalars.clone(),
+        },
+        Step::Loop { count, body } => ReadyStep::Loop { count: *count, body: self::steps(program, body) },
+        Step::Copy { from, to, len } => ReadyStep::Copy { from: place(from), to: place(to), len: *len },
+        Step::Fill { to, len, bits } => ReadyStep::Fill { to: place(to), len: *len, bits: *bits },
+    };
+    steps.iter().map(ready).collect()
+}
+
+/// Loops that are nested, at most, in these steps.
+pub(crate) fn depth(steps: &[ReadyStep]) -> usize {
+    let depth_of = |step: &ReadyStep| match step {
+        ReadyStep::Loop { body, .. } => 1 + depth(body),
+        ReadyStep::Launch { .. } | ReadyStep::Copy { .. } | ReadyStep::Fill { .. } => 0,
+    };
+    steps.iter().map(depth_of).max().unwrap_or(0)
+}
+
+/// Compiles a kernel.
+pub(crate) fn kernel(kernel: &Kernel, isa: Isa, compiler: &mut Compiler) -> Result<Ready, String> {
+    let block = match &kernel.body {
+        Body::Contraction(c) if contraction::is_for_loops(c) => contraction::loops(c),
+        Body::Contraction(c) => return Ok(Ready::Contraction(Box::new(Prepared::new(c, isa)?))),
+        Body::Loops(block) => block.clone(),
+    };
+    let block = split_lanes(block);
+    let code = compiler.compile(kernel, &block)?;
+    let iterations = iterations(&block);
+    let units = (cost(&block.stmts) / UNIT_COST).clamp(1, MOST_UNITS).min(iterations.max(1));
+    Ok(Ready::Loops { code, iterations, units })
+}
+
+/// Cost that makes a unit worth handing to another thread: some microseconds.
+const UNIT_COST: usize = 16_384;
+const MOST_UNITS: usize = 64;
+/// Lanes of a unit's share of a long loop.
+const SHARE: usize = 2048;
+
+/// An estimate of the cycles that statements take.
+fn cost(stmts: &[Stmt]) -> usize {
+    let cost_of = |stmt: &Stmt| match stmt {
+        Stmt::Let { inst: Inst::Core(core, _), .. } => match core {
+            Core::Exp | Core::Log | Core::Sin | Core::Cos | Core::Tanh | Core::Erf => 16,
+            Core::Div | Core::Sqrt => 6,
+            _ => 1,
+        },
+        Stmt::Let { inst: Inst::Const(..) | Inst::Scalar(_) | Inst::Get(_), .. } => 0,
+        Stmt::Let { .. } | Stmt::Set { .. } | Stmt::Store { .. } => 1,
+        Stmt::For { extent, kind: LoopKind::Lanes, body, .. } => extent.div_ceil(4) * cost(body) + 4,
+        Stmt::For { extent, body, .. } => extent * (cost(body) + 1),
+    };
+    stmts.iter().map(cost_of).sum()
+}
+
+/// Gives a long loop over lanes, where nothing but parallel loops is around, to several parallel iterations.
+fn split_lanes(mut block: Block) -> Block {
+    let mut stmts = &mut block.stmts;
+    while let [Stmt::For { kind: LoopKind::Parallel, .. }] = stmts[..] {
+        let Some(Stmt::For { body, .. }) = stmts.first_mut() else { unreachable!("just matched") };
+        stmts = body;
+    }
+    let [Stmt::For { var, extent, kind: LoopKind::Lanes, body }] = &mut stmts[..] else { return block };
+    let Some(share) = (16..=SHARE).rev().filter(|share| share % 16 == 0).find(|share| *extent % share == 0)
+    else {
+        return block;
+    };
+    if *extent < 2 * SHARE || has_outer_sum(body) {
+        return block;
+    }
+    let (parts, lane) = (block.values.len(), block.values.len() + 1);
+    let [part, lane] = [parts, lane].map(stmc_ir::kernel::ValId::from_index);
+    let index = Affine::term(part, share as i64).plus(&Affine::term(lane, 1));
+    let mut body = std::mem::take(body);
+    body.insert(0, Stmt::Let { out: *var, inst: Inst::Index(index) });
+    let lanes = Stmt::For { var: lane, extent: share, kind: LoopKind::Lanes, body };
+    let split = Stmt::For { var: part, extent: *extent / share, kind: LoopKind::Parallel, body: vec![lanes] };
+    *stmts = vec![split];
+    block.values.extend([DType::I32; 2]);
+    block
+}
+
+/// Whether the body may sum into a local that is declared outside.
+fn has_outer_sum(body: &[Stmt]) -> bool {
+    body.iter().any(|stmt| match stmt {
+        Stmt::Let { inst: Inst::Get(_), .. } => true,
+        Stmt::For { body, .. } => has_outer_sum(body),
+        Stmt::Let { .. } | Stmt::Set { .. } | Stmt::Store { .. } => false,
+    })
+}
