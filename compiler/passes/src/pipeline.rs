@@ -1,24 +1,69 @@
-//! The order of the passes over a graph.
+//! The order of the passes over a graph: one list, with a reason on each line. The verifier runs after each.
 use crate::autodiff::autodiff;
 use crate::prune::prune;
 use crate::rebuild::SharedAxes;
 use crate::scan::tape::tape;
+use crate::simplify::simplify;
 use stmc_ir::module::EntryGraph;
 use stmc_ir::{Graph, verify};
 
+/// A pass over the graph of an entry.
+pub struct Pass {
+    /// For `stmc emit --stage graph --after NAME`; a name that occurs twice means the last.
+    pub name: &'static str,
+    run: Run,
+    /// Why it stands here.
+    pub why: &'static str,
+}
+
+enum Run {
+    /// On every graph.
+    Always(fn(&SharedAxes, &Graph) -> Graph),
+    /// Only where gradients are wanted.
+    Training(fn(&SharedAxes, &Graph) -> Graph),
+    /// Appends the gradients.
+    Autodiff,
+}
+
+/// All graph passes in order.
+pub const PIPELINE: &[Pass] = &[
+    Pass { name: "simplify", run: Run::Always(simplify), why: "the passes below see fewer nodes" },
+    Pass { name: "tape", run: Run::Training(tape), why: "a scan's derivative reads what the steps computed" },
+    Pass { name: "autodiff", run: Run::Autodiff, why: "from here on gradients are ordinary nodes" },
+    Pass { name: "prune", run: Run::Always(prune), why: "stacks that no derivative reads count as uses" },
+    Pass { name: "simplify", run: Run::Always(simplify), why: "clears what derivatives leave behind" },
+    Pass { name: "prune", run: Run::Always(prune), why: "fusion counts consumers; dead ones mislead it" },
+];
+
 /// An entry after all graph passes, with the gradients of its losses by the `wanted` inputs.
 pub fn optimize(axes: &SharedAxes, entry: &EntryGraph, wanted: &[usize]) -> EntryGraph {
+    optimize_until(axes, entry, wanted, None)
+}
+
+/// An entry after the last pass of that name; after all of them if there is no such pass.
+pub fn optimize_until(
+    axes: &SharedAxes,
+    entry: &EntryGraph,
+    wanted: &[usize],
+    last: Option<&str>,
+) -> EntryGraph {
+    let end = PIPELINE.iter().rposition(|p| Some(p.name) == last).map_or(PIPELINE.len(), |i| i + 1);
     let mut entry = entry.clone();
-    if !wanted.is_empty() {
-        entry.graph = tape(axes, &entry.graph);
-        entry = autodiff(axes, &entry, wanted);
+    for pass in &PIPELINE[..end] {
+        match pass.run {
+            Run::Always(run) => entry.graph = run(axes, &entry.graph),
+            Run::Training(run) if !wanted.is_empty() => entry.graph = run(axes, &entry.graph),
+            Run::Autodiff if !wanted.is_empty() => entry = autodiff(axes, &entry, wanted),
+            Run::Training(_) | Run::Autodiff => continue,
+        }
+        verify::graph(&entry.graph, &axes.borrow(), pass.name);
     }
-    entry.graph = tidy(axes, &entry.graph);
-    verify::graph(&entry.graph, &axes.borrow(), "optimize");
     entry
 }
 
-/// Only the passes that make a graph smaller.
+/// Only the passes that make any graph smaller.
 pub fn tidy(axes: &SharedAxes, graph: &Graph) -> Graph {
-    prune(axes, graph)
+    let graph = prune(axes, &simplify(axes, graph));
+    verify::graph(&graph, &axes.borrow(), "tidy");
+    graph
 }
