@@ -2,8 +2,10 @@
 use cubecl::ir::dialect::branch::{IfOp, RangeLoopOp};
 use cubecl::ir::dialect::general::{CastOp, ReadBuiltinOp, ReadScalarOp, ReinterpretCastOp};
 use cubecl::ir::dialect::memory::{IndexOp, LoadOp, StoreOp};
+use cubecl::ir::dialect::synchronization::{SyncOp, SyncScope};
 use cubecl::ir::pliron::builtin::op_interfaces::OneResultInterface;
 use cubecl::ir::pliron::{context::Context, op::Op, r#type::TypeHandle, value::Value};
+use cubecl::ir::types::ArrayType;
 use cubecl::ir::types::scalar::IndexType;
 use cubecl::ir::{
     Builtin, ConstantValue, ElemType, ExpandValue, FloatKind, IntKind, OpInserter, Scope, UIntKind,
@@ -83,12 +85,12 @@ impl Emit<'_> {
         self.value(|ctx| CastOp::new(ctx, to, value))
     }
 
-    /// The number of the invocation in its grid, a word.
-    pub(crate) fn invocation(&self) -> Value {
+    /// A number of the invocation, a word.
+    pub(crate) fn builtin(&self, builtin: Builtin) -> Value {
         let index = IndexType::get(self.0.ctx()).into();
-        let position = self.value(|ctx| ReadBuiltinOp::new(ctx, index, Builtin::AbsolutePos));
+        let number = self.value(|ctx| ReadBuiltinOp::new(ctx, index, builtin));
         let word = self.type_of(WORD);
-        self.value(|ctx| CastOp::new(ctx, word, position))
+        self.value(|ctx| CastOp::new(ctx, word, number))
     }
 
     /// The launch's scalar of this type with this number among those of the type.
@@ -119,6 +121,17 @@ impl Emit<'_> {
         self.0.create_local_mut(self.type_of(element(dtype)), None)
     }
 
+    /// Words that a cube has in common.
+    pub(crate) fn shared(&self, len: usize) -> Value {
+        let words = ArrayType::get(self.0.ctx(), self.type_of(WORD), len);
+        self.0.create_shared(words, None)
+    }
+
+    /// The cube waits here until all of it has come and what it shares is written.
+    pub(crate) fn barrier(&self) {
+        self.effect(|ctx| SyncOp::new(ctx, SyncScope::Cube));
+    }
+
     pub(crate) fn get(&self, place: Value) -> Value {
         self.value(|ctx| LoadOp::new(ctx, place))
     }
@@ -127,9 +140,12 @@ impl Emit<'_> {
         self.effect(|ctx| StoreOp::new(ctx, place, value));
     }
 
-    /// `body` for each i32 from 0 up to `extent`.
-    pub(crate) fn repeat(&self, extent: i32, body: impl FnOnce(&Emit<'_>, Value)) {
-        let (start, end, step) = (self.int(0), self.int(extent), self.int(1));
+    /// `body` for each i32 of a range.
+    pub(crate) fn repeat(
+        &self,
+        (start, end, step): (Value, Value, Value),
+        body: impl FnOnce(&Emit<'_>, Value),
+    ) {
         let op = RangeLoopOp::new(self.0.ctx_mut(), start, end, step);
         let inside = self.0.child(OpInserter::new_at_block_end(op.loop_body(self.0.ctx())));
         body(&Emit(&inside), op.iter_var(self.0.ctx()));

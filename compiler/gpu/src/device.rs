@@ -3,7 +3,7 @@
 //! Nothing is allocated from step to step but CubeCL's own pooled launch arguments. Everything goes through one stream of
 //! the device, so commands take effect in the order they are given, from whichever thread.
 use crate::grid::{self, Grid};
-use crate::lower::{CUBE, GridKernel};
+use crate::lower::GridKernel;
 use cubecl::bytes::Bytes;
 use cubecl::device::{DeviceUnavailable, WgpuDeviceKind};
 use cubecl::prelude::*;
@@ -96,8 +96,15 @@ impl GpuDevice {
 
     /// Compiles a grid without running it.
     fn compile(&self, arena: &Handle, grid: &Arc<Grid>) -> Result<(), DeviceError> {
-        if grid.invocations > i32::MAX as usize {
+        if grid.iterations > i32::MAX as usize {
             return Err(self.error(format!("`{}` has more than 2^31 independent iterations", grid.name)));
+        }
+        // Mesa's software adapter leaves a loop silently after so many rounds.
+        if self.name.contains("llvmpipe") && grid.rounds() > 65535 {
+            let rounds = grid.rounds();
+            return Err(
+                self.error(format!("`{}` loops {rounds} times, more than this adapter can", grid.name))
+            );
         }
         let mut launcher = self.launcher(arena, grid, 0);
         grid.code.params.iter().for_each(|_| launcher.register_scalar(0_i32));
@@ -114,14 +121,14 @@ impl GpuDevice {
         }
     }
 
-    /// A launch with the arena and the number of invocations; the other scalars follow.
-    fn launcher(&self, arena: &Handle, grid: &Arc<Grid>, invocations: usize) -> KernelLauncher {
+    /// A launch with the arena and the number of iterations; the other scalars follow.
+    fn launcher(&self, arena: &Handle, grid: &Arc<Grid>, iterations: usize) -> KernelLauncher {
         let mut launcher = KernelLauncher::new(self.kernel(grid).settings());
         let words = arena.size() as usize / WORD;
         // SAFETY: the arena has that many words, and the verifier keeps every index of a kernel inside its buffers.
         let buffer = unsafe { BufferArg::from_raw_parts(arena.clone(), words) };
         launcher.register_buffer(buffer, WORD);
-        launcher.register_scalar(invocations as i32);
+        launcher.register_scalar(iterations as i32);
         launcher
     }
 
@@ -143,7 +150,7 @@ impl GpuDevice {
     fn dispatch(&self, dispatch: &Dispatch, scalars: &Scalars, iterations: &[usize]) {
         let Loaded { arena, places, .. } = self.loaded();
         let Dispatch { grid, bindings, scalars: args } = dispatch;
-        let mut launcher = self.launcher(arena, grid, grid.invocations);
+        let mut launcher = self.launcher(arena, grid, grid.iterations);
         for binding in bindings {
             let offset = places[binding.buffer.index()] + binding.offset(iterations);
             launcher.register_scalar(i32::try_from(offset).expect("the arena has less than 2^31 elements"));
@@ -151,7 +158,7 @@ impl GpuDevice {
         for (arg, dtype) in args.iter().zip(&grid.code.scalars) {
             register(&mut launcher, *dtype, arg.bits(iterations, scalars));
         }
-        launcher.launch(cubes(grid.invocations), self.kernel(grid), &self.client);
+        launcher.launch(cubes(grid.cubes()), self.kernel(grid), &self.client);
     }
 }
 
@@ -179,11 +186,10 @@ fn in_order<T>(commands: impl FnOnce() -> T) -> T {
     StreamId { value: 0 }.executes(commands)
 }
 
-/// Enough cubes for that many invocations. A row of cubes has at most 65535, the least that devices promise.
-fn cubes(invocations: usize) -> CubeCount {
-    let cubes = invocations.div_ceil(CUBE as usize).max(1);
-    let rows = cubes.div_ceil(65535);
-    CubeCount::Static(cubes.div_ceil(rows) as u32, rows as u32, 1)
+/// At least that many cubes, and one. A row of cubes has at most 65535, the least that devices promise.
+fn cubes(count: usize) -> CubeCount {
+    let rows = count.div_ceil(65535).max(1);
+    CubeCount::Static(count.div_ceil(rows).max(1) as u32, rows as u32, 1)
 }
 
 impl Device for GpuDevice {

@@ -13,9 +13,13 @@
 #[cfg(feature = "gpu")]
 mod code;
 #[cfg(feature = "gpu")]
+mod contract;
+#[cfg(feature = "gpu")]
 mod device;
 #[cfg(feature = "gpu")]
 mod emit;
+#[cfg(feature = "gpu")]
+mod folds;
 #[cfg(feature = "gpu")]
 mod grid;
 #[cfg(feature = "gpu")]

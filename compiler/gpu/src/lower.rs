@@ -1,10 +1,12 @@
 //! Grids in CubeCL's IR: one match per statement and per instruction.
 //!
-//! The kernel binds the arena alone. Its i32 scalars are, in order: the number of invocations, the offset of each param in
-//! the arena, the kernel's own i32 scalars; its f32 scalars are the kernel's own. A launch with 0 invocations does nothing
+//! The kernel binds the arena alone. Its i32 scalars are, in order: the number of iterations, the offset of each param in
+//! the arena, the kernel's own i32 scalars; its f32 scalars are the kernel's own. A launch with 0 iterations does nothing
 //! but compile.
 use crate::code::{Emit, WORD, element};
-use crate::grid::Grid;
+use crate::folds::{self, Fold};
+use crate::grid::{Grid, Team};
+use cubecl::ir::Builtin;
 use cubecl::ir::dialect::bitwise::{BitwiseXorOp, ShiftRightOp};
 use cubecl::ir::dialect::cmp::{
     FEqualOp, FLessThanOp, FLessThanOrEqualOp, IEqualOp, INotEqualOp, SLessThanOp, SLessThanOrEqualOp,
@@ -22,10 +24,6 @@ use std::sync::Arc;
 use stmc_ir::kernel::{Affine, Core, Inst, LocalId, Stmt, ValId};
 use stmc_ir::types::DType;
 
-/// Invocations that run side by side. A multiple of every subgroup size in use, and small enough to fill the device with
-/// the short grids of small models.
-pub(crate) const CUBE: u32 = 64;
-
 /// A grid as CubeCL compiles it.
 pub(crate) struct GridKernel {
     pub(crate) grid: Arc<Grid>,
@@ -34,9 +32,10 @@ pub(crate) struct GridKernel {
 }
 
 impl GridKernel {
-    /// Bounds are ours: an invocation past the last one does nothing, and indices stay inside by the kernel's invariant.
+    /// Bounds are ours: a team past the last iteration does nothing, and indices stay inside by the kernel's invariant.
     pub(crate) fn settings(&self) -> KernelSettings {
-        KernelSettings::new(CubeDim::new_1d(CUBE).into(), ExecutionMode::Unchecked, AddressType::U32)
+        let cube = CubeDim::new_1d(self.grid.code.team.size() as u32);
+        KernelSettings::new(cube.into(), ExecutionMode::Unchecked, AddressType::U32)
             .kernel_name(&self.grid.name)
     }
 }
@@ -72,14 +71,18 @@ impl CubeKernel for GridKernel {
         let offsets = code.params.iter().map(|_| read_scalar(&mut builder, DType::I32)).collect();
         let scalars = code.scalars.iter().map(|dtype| read_scalar(&mut builder, *dtype)).collect();
         let emit = Emit(&builder.scope);
-        let number = emit.invocation();
+        let number = match code.team {
+            Team::Alone => emit.builtin(Builtin::AbsolutePos),
+            Team::Cube => emit.builtin(Builtin::CubePos),
+        };
+        let member = (code.team == Team::Cube).then(|| Member::new(&emit));
         let limit = emit.to_word(count);
         let inside = emit.value(|ctx| ULessThanOp::new(ctx, number, limit));
         emit.when(inside, |emit| {
             let locals = code.locals.iter().map(|dtype| zero_local(emit, *dtype)).collect();
             let values = vec![None; code.values.len()];
-            let mut lowering = Lowering { grid: &self.grid, arena, offsets, scalars, locals, values };
-            lowering.number(emit, number);
+            let mut lowering = Lowering { grid: &self.grid, arena, offsets, scalars, member, locals, values };
+            lowering.number(emit, &code.spread, number);
             lowering.stmts(emit, &code.body);
         });
         builder.build()
@@ -105,6 +108,26 @@ fn constant(emit: &Emit<'_>, dtype: DType, bits: u32) -> Value {
     }
 }
 
+/// One of the invocations that work as a cube.
+#[derive(Clone, Copy)]
+struct Member {
+    /// Its number in the cube, i32.
+    unit: Value,
+    /// Whether it is the one that stores.
+    first: Value,
+    /// A word for each member, to combine parts of a fold in.
+    shared: Value,
+}
+
+impl Member {
+    fn new(emit: &Emit<'_>) -> Member {
+        let unit = emit.bits_as(emit.builtin(Builtin::UnitPos), DType::I32);
+        let zero = emit.int(0);
+        let first = emit.value(|ctx| IEqualOp::new(ctx, unit, zero));
+        Member { unit, first, shared: emit.shared(Team::Cube.size()) }
+    }
+}
+
 /// What has been lowered so far.
 struct Lowering<'a> {
     grid: &'a Grid,
@@ -112,6 +135,8 @@ struct Lowering<'a> {
     /// Of each param, in elements of the arena, i32.
     offsets: Vec<Value>,
     scalars: Vec<Value>,
+    /// `None`: the invocation works alone.
+    member: Option<Member>,
     locals: Vec<Value>,
     /// `None`: not yet defined.
     values: Vec<Option<Value>>,
@@ -126,40 +151,99 @@ impl Lowering<'_> {
         self.locals[id.index()]
     }
 
-    /// Defines the spread loops' variables from the number of the invocation.
-    fn number(&mut self, emit: &Emit<'_>, number: Value) {
+    /// Defines the variables of a nest of loops from the number of its iteration, a word.
+    fn number(&mut self, emit: &Emit<'_>, loops: &[(ValId, usize)], number: Value) {
         let mut rest = number;
-        for (i, (var, extent)) in self.grid.code.spread.iter().enumerate().rev() {
-            let extent = u32::try_from(*extent).expect("a grid has less than 2^32 invocations");
+        for (i, (var, extent)) in loops.iter().enumerate().rev() {
+            let extent = u32::try_from(*extent).expect("loop variables are i32");
             let digit = if i == 0 { rest } else { word_op(emit, URemOp::new, rest, extent) };
             rest = word_op(emit, UDivOp::new, rest, extent);
             self.values[var.index()] = Some(emit.bits_as(digit, DType::I32));
         }
     }
 
-    fn stmts(&mut self, emit: &Emit<'_>, stmts: &[Stmt]) {
+    fn stmts<'s>(&mut self, emit: &Emit<'_>, stmts: impl IntoIterator<Item = &'s Stmt>) {
         for stmt in stmts {
-            match stmt {
-                Stmt::Let { out, inst } => {
+            match (stmt, self.member) {
+                (Stmt::Let { out, inst }, _) => {
                     let value = self.inst(emit, inst);
                     self.values[out.index()] = Some(value);
                 }
+                (Stmt::Set { local, value }, _) => emit.set(self.local(*local), self.value(*value)),
+                (Stmt::Store { param, index, value }, None) => self.store(emit, *param, index, *value),
+                (Stmt::Store { param, index, value }, Some(member)) => {
+                    emit.when(member.first, |emit| self.store(emit, *param, index, *value));
+                }
+                (Stmt::For { .. }, Some(member)) => {
+                    let fold = folds::fold(stmt).expect("the loops of a team are folds");
+                    self.share(emit, member, &fold);
+                }
                 // Loops left in a grid run in order, lanes too: each invocation is a lane of the device already.
-                Stmt::For { var, extent, kind: _, body } => {
-                    let extent = i32::try_from(*extent).expect("loop variables are i32");
-                    emit.repeat(extent, |emit, i| {
+                (Stmt::For { var, extent, kind: _, body }, None) => {
+                    let (start, end, step) = (emit.int(0), self.extent(emit, *extent), emit.int(1));
+                    emit.repeat((start, end, step), |emit, i| {
                         self.values[var.index()] = Some(i);
                         self.stmts(emit, body);
                     });
                 }
-                Stmt::Store { param, index, value } => {
-                    let index = self.place(emit, *param, index);
-                    let word = self.pack(emit, *value);
-                    emit.store(self.arena, index, word);
-                }
-                Stmt::Set { local, value } => emit.set(self.local(*local), self.value(*value)),
             }
         }
+    }
+
+    fn extent(&self, emit: &Emit<'_>, extent: usize) -> Value {
+        emit.int(i32::try_from(extent).expect("loop variables are i32"))
+    }
+
+    /// Each member runs every so many iterations; then all of them have the sums.
+    fn share(&mut self, emit: &Emit<'_>, member: Member, fold: &Fold<'_>) {
+        for (local, core) in &fold.sums {
+            let (place, dtype) = (self.local(*local), self.grid.code.locals[local.index()]);
+            let start = emit.get(place);
+            let nothing = identity(emit, *core, dtype);
+            emit.set(place, select(emit, member.first, start, nothing));
+        }
+        let step = emit.int(Team::Cube.size() as i32);
+        let end = self.extent(emit, fold.iterations());
+        emit.repeat((member.unit, end, step), |emit, number| {
+            let number = emit.to_word(number);
+            // The members do not meet again before the end of the fold.
+            self.member = None;
+            self.number(emit, &fold.loops, number);
+            self.stmts(emit, fold.body.iter().copied());
+            self.member = Some(member);
+        });
+        for (local, core) in &fold.sums {
+            self.combine(emit, member, *local, *core);
+        }
+    }
+
+    /// Joins the members' parts of a sum in a tree.
+    fn combine(&mut self, emit: &Emit<'_>, member: Member, local: LocalId, core: Core) {
+        let (place, dtype) = (self.local(local), self.grid.code.locals[local.index()]);
+        let part = emit.get(place);
+        emit.store(member.shared, member.unit, emit.to_word(part));
+        emit.barrier();
+        let (half, levels) = (Team::Cube.size() / 2, Team::Cube.size().ilog2());
+        emit.repeat((emit.int(0), emit.int(levels as i32), emit.int(1)), |emit, level| {
+            let distance = on_words(emit, ShiftRightOp::new, emit.int(half as i32), level);
+            emit.when(less(emit, false, member.unit, distance), |emit| {
+                let other = emit.value(|ctx| IAddOp::new(ctx, member.unit, distance));
+                let parts =
+                    [member.unit, other].map(|unit| emit.bits_as(emit.load(member.shared, unit), dtype));
+                let joined = core_inst(emit, core, dtype, &parts);
+                emit.store(member.shared, member.unit, emit.to_word(joined));
+            });
+            emit.barrier();
+        });
+        let sum = emit.load(member.shared, emit.int(0));
+        emit.set(place, emit.bits_as(sum, dtype));
+        emit.barrier();
+    }
+
+    fn store(&self, emit: &Emit<'_>, param: usize, index: &Affine, value: ValId) {
+        let index = self.place(emit, param, index);
+        let word = self.pack(emit, value);
+        emit.store(self.arena, index, word);
     }
 
     /// Where an element lies in the arena.
@@ -213,6 +297,21 @@ impl Lowering<'_> {
                 core_inst(emit, *core, dtype, &args)
             }
         }
+    }
+}
+
+/// What a sum is of nothing.
+fn identity(emit: &Emit<'_>, core: Core, dtype: DType) -> Value {
+    match (core, dtype) {
+        (Core::Add, DType::F32) => emit.float(0.0),
+        (Core::Mul, DType::F32) => emit.float(1.0),
+        (Core::Min, DType::F32) => emit.float(f32::INFINITY),
+        (Core::Max, DType::F32) => emit.float(f32::NEG_INFINITY),
+        (Core::Add, DType::I32) => emit.int(0),
+        (Core::Mul, DType::I32) => emit.int(1),
+        (Core::Min, DType::I32) => emit.int(i32::MAX),
+        (Core::Max, DType::I32) => emit.int(i32::MIN),
+        _ => panic!("a fold does not join {} by {}", dtype.name(), core.name()),
     }
 }
 

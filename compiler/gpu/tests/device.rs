@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Builder, Code, bias_gelu, bits, contraction, device, floats, launch, row_softmax, run};
+use common::{Builder, Code, bias_gelu, bits, contraction, device, floats, folds, launch, row_softmax, run};
 use stmc_ir::device::{Device, Scalars};
-use stmc_ir::kernel::{Access, Affine, Core, Inst, Kernel, LoopKind};
+use stmc_ir::kernel::{Access, Affine, Body, Contraction, Core, Inst, Kernel, LoopKind, Operand, Param};
 use stmc_ir::kernel_interpret::Interpreter;
 use stmc_ir::program::{Binding, BufferId, BufferKind, ScalarArg, Step, StepTerm};
 use stmc_ir::types::DType;
@@ -162,13 +162,62 @@ fn small(len: usize, step: usize) -> Vec<u32> {
     (0..len).map(|i| (((i * step) % 17) as f32 - 8.0).to_bits()).collect()
 }
 
+/// `b2[y, x, o] += Σ b0[y + u, x + v, i] * b1[o, u, v, i]`.
+fn convolution(height: usize, width: usize, inputs: usize, outputs: usize) -> Kernel {
+    let [columns, inputs_, outputs_] = [width, inputs, outputs].map(|extent| extent as i64);
+    let row = (columns + 2) * inputs_;
+    let operand = |param, second, third| Operand { param, offset: 0, first: vec![], second, third };
+    let contraction = Contraction {
+        g: vec![],
+        m: vec![height, width],
+        n: vec![outputs],
+        k: vec![3, 3, inputs],
+        a: operand(0, vec![row, inputs_], vec![row, inputs_, 1]),
+        b: operand(1, vec![9 * inputs_], vec![3 * inputs_, inputs_, 1]),
+        out: operand(2, vec![columns * outputs_, outputs_], vec![1]),
+        accumulate: true,
+    };
+    let param = |access| Param { dtype: DType::F32, access };
+    let params = vec![param(Access::Read), param(Access::Read), param(Access::ReadWrite)];
+    Kernel { name: "convolution".into(), params, scalars: vec![], body: Body::Contraction(contraction) }
+}
+
+/// Alone, in tiles of every shape that these sizes allow, in teams.
 #[test]
-fn a_contraction_agrees_with_the_interpreter() {
+fn contractions_agree_with_the_interpreter() {
     let Some(mut device) = device() else { return };
-    let kernel = contraction(2, 7, 9, 70);
-    let buffers = [small(2 * 7 * 70, 3), small(2 * 9 * 70, 5), vec![0; 2 * 7 * 9]];
-    let want = run(&mut Interpreter::default(), &kernel, &buffers, &[]);
-    assert_eq!(run(&mut device, &kernel, &buffers, &[]), want);
+    let of = |g, m, n, k| {
+        (contraction(g, m, n, k), vec![small(g * m * k, 3), small(g * n * k, 5), vec![0; g * m * n]])
+    };
+    let cases = [
+        of(2, 7, 9, 70),
+        of(1, 513, 128, 3),
+        of(1, 512, 512, 3),
+        of(2, 256, 130, 3),
+        of(2, 3, 5, 1000),
+        of(1, 1, 1, 40_000),
+        (
+            convolution(30, 36, 5, 64),
+            vec![small(32 * 38 * 5, 3), small(64 * 9 * 5, 7), small(30 * 36 * 64, 5)],
+        ),
+    ];
+    for (kernel, buffers) in cases {
+        stmc_ir::verify::kernel(&kernel);
+        let want = run(&mut Interpreter::default(), &kernel, &buffers, &[]);
+        assert!(run(&mut device, &kernel, &buffers, &[]) == want, "{}", kernel.dump());
+    }
+}
+
+#[test]
+fn folds_agree_with_the_interpreter() {
+    let Some(mut device) = device() else { return };
+    for (rows, columns) in [(3, 5), (300, 7), (1000, 70)] {
+        let numbers = (0..rows as u32).collect();
+        let kernel = folds(rows, columns);
+        let buffers = [small(rows * columns, 3), vec![0], vec![0], numbers];
+        let want = run(&mut Interpreter::default(), &kernel, &buffers, &[]);
+        assert_eq!(run(&mut device, &kernel, &buffers, &[]), want, "{rows} x {columns}");
+    }
 }
 
 #[test]

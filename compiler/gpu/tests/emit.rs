@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{bias_gelu, contraction, row_softmax};
+use common::{bias_gelu, contraction, folds, row_softmax};
 use stmc_gpu::{emit_cuda, emit_wgsl};
 use stmc_ir::Kernel;
 
@@ -38,6 +38,16 @@ fn wgsl_of_a_row_reduction() {
 }
 
 #[test]
+fn wgsl_of_folds_that_a_cube_shares() {
+    check("folds.wgsl", &emit_wgsl(&folds(300, 7)).unwrap());
+}
+
+#[test]
+fn cuda_of_folds_that_a_cube_shares() {
+    check("folds.cu", &emit_cuda(&folds(300, 7)).unwrap());
+}
+
+#[test]
 fn emission_is_deterministic() {
     let kernel: Kernel = row_softmax(3, 5);
     assert_eq!(emit_wgsl(&kernel), emit_wgsl(&kernel));
@@ -50,7 +60,7 @@ fn cuda_text_for_nvrtc() {
     let Some(folder) = std::env::var_os("STMC_EMIT_CUDA") else { return };
     let folder = std::path::PathBuf::from(folder);
     std::fs::create_dir_all(&folder).unwrap();
-    for kernel in [bias_gelu(64, 128), contraction(2, 64, 64, 64), row_softmax(64, 128)] {
+    for kernel in [bias_gelu(64, 128), contraction(1, 512, 512, 64), row_softmax(64, 128), folds(300, 7)] {
         std::fs::write(folder.join(format!("{}.cu", kernel.name)), emit_cuda(&kernel).unwrap()).unwrap();
     }
 }

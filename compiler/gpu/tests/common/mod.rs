@@ -169,6 +169,53 @@ pub(crate) fn contraction(g: usize, m: usize, n: usize, k: usize) -> Kernel {
     }
 }
 
+/// Folds of every kind, one after the other and one in the other: `b1[0] = Σ_i max_j b0[i, j]`, `b2[0] = min b0 + Σ b3`.
+pub(crate) fn folds(rows: usize, columns: usize) -> Kernel {
+    let mut code = Code::default();
+    let locals = [DType::F32, DType::F32, DType::F32, DType::I32].map(|dtype| code.block.local(dtype));
+    let [total, largest, smallest, count] = locals;
+    let start = |code: &mut Code, local, value: f32| {
+        let value = code.float(value);
+        code.set(local, value);
+    };
+    let join = |code: &mut Code, local, core, value| {
+        let old = code.get(local);
+        let new = code.core(core, &[old, value]);
+        code.set(local, new);
+    };
+    let at = |row, column| Affine::term(row, columns as i64).plus(&Affine::term(column, 1));
+    start(&mut code, total, 100.0);
+    code.repeat(LoopKind::Serial, rows, |code, row| {
+        start(code, largest, f32::NEG_INFINITY);
+        code.repeat(LoopKind::Lanes, columns, |code, column| {
+            let x = code.load(DType::F32, 0, at(row, column));
+            join(code, largest, Core::Max, x);
+        });
+        let row_largest = code.get(largest);
+        join(code, total, Core::Add, row_largest);
+    });
+    let sum = code.get(total);
+    code.store(1, Affine::constant(0), sum);
+    start(&mut code, smallest, f32::INFINITY);
+    code.repeat(LoopKind::Serial, rows, |code, row| {
+        code.repeat(LoopKind::Lanes, columns, |code, column| {
+            let x = code.load(DType::F32, 0, at(row, column));
+            join(code, smallest, Core::Min, x);
+        });
+    });
+    code.repeat(LoopKind::Lanes, rows, |code, row| {
+        let n = code.load(DType::I32, 3, Affine::term(row, 1));
+        join(code, count, Core::Add, n);
+    });
+    let (smallest, count) = (code.get(smallest), code.get(count));
+    let count = code.core(Core::ToF32, &[count]);
+    let sum = code.core(Core::Add, &[smallest, count]);
+    code.store(2, Affine::constant(0), sum);
+    let (f32, i32) = (DType::F32, DType::I32);
+    let params = [(f32, Access::Read), (f32, Access::Write), (f32, Access::Write), (i32, Access::Read)];
+    code.kernel("folds", &params, &[])
+}
+
 /// A program in the making: buffers one after the other in the arena.
 #[derive(Default)]
 pub(crate) struct Builder {
