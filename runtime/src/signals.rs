@@ -14,3 +14,17 @@ pub fn interrupted() -> std::io::Result<Arc<AtomicBool>> {
     }
     Ok(asked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn the_first_interrupt_only_asks() {
+        let asked = interrupted().unwrap();
+        assert!(!asked.load(Ordering::Relaxed));
+        signal_hook::low_level::raise(SIGINT).unwrap();
+        assert!(asked.load(Ordering::Relaxed));
+    }
+}

@@ -94,6 +94,10 @@ struct Term {
 const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// Lines of the log per epoch, besides its own.
 const LINES_PER_EPOCH: usize = 10;
+/// Evaluated after every epoch.
+const VALID: &str = "valid";
+/// Evaluated at the end.
+const TEST: &str = "test";
 const FITS: &str = "fits.safetensors";
 
 impl<'s, 'a> Trainer<'s, 'a> {
@@ -202,7 +206,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
             let closes = self.state.advance(self.train, &terms);
             self.state.seconds = before + self.began.elapsed().as_secs_f64();
             self.progress.step(self.state.epoch, self.state.step, terms.iter().sum());
-            if self.state.batch % every == 0 {
+            if self.state.batch.is_multiple_of(every) {
                 self.log_step(&terms)?;
             }
             if closes {
@@ -252,7 +256,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let best = self.state.close_epoch(self.train, |watch| watched(watch, &scores));
         self.log_epoch(&means, &scores)?;
         self.save(if best { Mark::Best } else { Mark::Last })?;
-        let valid = scores.into_iter().next().map_or(vec![], |s| s.1);
+        let valid = scores.into_iter().find(|s| s.0 == VALID).map_or(vec![], |s| s.1);
         self.progress.epoch(self.state.epoch, self.state.step, &summary(means.iter().sum(), &valid));
         self.history.push(EpochScores { epoch: self.state.epoch, train_loss: means.iter().sum(), valid });
         let text = curves::svg(&curves::panels(&self.history));
@@ -263,8 +267,8 @@ impl<'s, 'a> Trainer<'s, 'a> {
     fn final_scores(&mut self) -> Result<Vec<(String, Vec<Score>)>> {
         let step = report::load_kept(self.session, self.folder.path())?;
         let metrics = &self.train.metrics;
-        let valid = self.feeds.epoch.iter().filter(|f| f.0 == "valid").map(|f| (&f.0[..], &f.1));
-        let feeds = valid.chain(self.feeds.test.iter().map(|f| ("test", f)));
+        let valid = self.feeds.epoch.iter().filter(|f| f.0 == VALID).map(|f| (&f.0[..], &f.1));
+        let feeds = valid.chain(self.feeds.test.iter().map(|f| (TEST, f)));
         let mut scores = vec![];
         for (part, feed) in feeds {
             scores.push((part.to_string(), feed::scores(self.session, feed, metrics, step)?));
@@ -278,7 +282,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
 
     /// A forecast for a sample that the model has not seen, if it forecasts images.
     fn film(&mut self, step: u64) -> Result<()> {
-        for part in ["test", "valid"] {
+        for part in [TEST, VALID] {
             if let Some(film) = report::film(self.session, &self.data, part, step)? {
                 let path = self.folder.path().join("forecast.gif");
                 let bytes = film.encode().map_err(|e| RunError::file(&path, e))?;
@@ -359,7 +363,7 @@ impl Feeds {
                 epoch.push((part, feed));
             }
         }
-        let test = feed::evaluation(session, data, "eval", "test")?;
+        let test = feed::evaluation(session, data, "eval", TEST)?;
         Ok(Feeds { train: Feed::new(session, entry, loader)?, epoch, test })
     }
 }
@@ -389,7 +393,7 @@ fn not_a_number(term: &Term, value: f64, state: &State) -> Diagnostic {
 /// `valid`, and what `stop` and `keep` watch.
 fn watched_parts(train: &Train) -> Vec<String> {
     let watches = train.stop.iter().map(|s| &s.watch).chain(&train.keep);
-    let mut parts = vec!["valid".to_string()];
+    let mut parts = vec![VALID.to_string()];
     for watch in watches {
         if !parts.contains(&watch.part) {
             parts.push(watch.part.clone());
@@ -420,7 +424,6 @@ fn summary(loss: f64, valid: &[Score]) -> String {
 fn history(log: &[Value], train: &Train) -> Vec<EpochScores> {
     let units: BTreeMap<&str, &Option<String>> =
         train.metrics.iter().map(|m| (&m.name[..], &m.unit)).collect();
-    let part = &watched_parts(train)[0];
     let score = |name: &str, value: f64| Score {
         name: name.into(),
         unit: units.get(name).and_then(|u| (*u).clone()),
@@ -428,7 +431,7 @@ fn history(log: &[Value], train: &Train) -> Vec<EpochScores> {
         values: vec![value],
     };
     let epoch = |line: &Value| {
-        let logged = |name: &str| Some(score(name, line.get(part)?.get(name)?.as_f64()?));
+        let logged = |name: &str| Some(score(name, line.get(VALID)?.get(name)?.as_f64()?));
         Some(EpochScores {
             epoch: line.get("epochs")?.as_u64()?,
             train_loss: line["train_loss"].as_f64().unwrap_or(f64::NAN),

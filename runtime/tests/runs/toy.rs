@@ -23,28 +23,28 @@ use stmc_ir::{Builder, Device, DeviceError, Graph, Module, NodeId, Op, Program};
 use stmc_passes::compile::{Gradients, compile};
 use stmc_runtime::{Config, Data};
 
-pub const SAMPLES: usize = 60;
-pub const FEATURES: usize = 3;
-pub const BATCH: usize = 4;
+pub(crate) const SAMPLES: usize = 60;
+pub(crate) const FEATURES: usize = 3;
+pub(crate) const BATCH: usize = 4;
 /// Where the squared error stands in an imagined source.
-pub const ERROR_SPAN: (usize, usize) = (10, 20);
+pub(crate) const ERROR_SPAN: (usize, usize) = (10, 20);
 
 /// A program with its data.
-pub struct Toy {
-    pub module: Module,
-    pub program: Program,
-    pub data: Data,
-    pub config: Config,
+pub(crate) struct Toy {
+    pub(crate) module: Module,
+    pub(crate) program: Program,
+    pub(crate) data: Data,
+    pub(crate) config: Config,
 }
 
 /// What a test changes.
 #[derive(Clone)]
-pub struct Settings {
-    pub epochs: usize,
-    pub accumulate: usize,
-    pub rate: f64,
-    pub stop: Option<usize>,
-    pub bad_target: Option<f32>,
+pub(crate) struct Settings {
+    pub(crate) epochs: usize,
+    pub(crate) accumulate: usize,
+    pub(crate) rate: f64,
+    pub(crate) stop: Option<usize>,
+    pub(crate) bad_target: Option<f32>,
 }
 
 impl Default for Settings {
@@ -54,13 +54,13 @@ impl Default for Settings {
 }
 
 /// Makes the data in `folder`, the module and its program.
-pub fn toy(folder: &Path, settings: &Settings) -> Toy {
+pub(crate) fn toy(folder: &Path, settings: &Settings) -> Toy {
     write_data(folder, settings);
     let plan = plan();
     let sources = plan.sources.iter().map(|s| stmc_data::open(s, folder).unwrap()).collect();
     let samples = Arc::new(Samples::index(&plan, 5).unwrap());
     let data = Data { set: Arc::new(Dataset::new(plan.clone(), sources).unwrap()), samples };
-    let module = module(plan, settings);
+    let module = module(plan, settings, Draws::Drawn);
     let program = compile(&module, Gradients::Weights);
     let config = Config { model: "Toy".into(), seed: 5, device: "interpreter".into(), ..Config::default() };
     Toy { module, program, data, config }
@@ -82,7 +82,7 @@ fn write_data(folder: &Path, settings: &Settings) {
     write_npy(file("y.npy"), &[SAMPLES], &y).unwrap();
 }
 
-pub fn span((start, end): (usize, usize)) -> Span {
+pub(crate) fn span((start, end): (usize, usize)) -> Span {
     Span::new(SourceId(0), start, end)
 }
 
@@ -125,6 +125,13 @@ fn plan() -> DataPlan {
     }
 }
 
+/// Where random numbers come from.
+#[derive(Clone, Copy, PartialEq)]
+enum Draws {
+    Drawn,
+    Given,
+}
+
 struct Maker {
     axes: Rc<RefCell<Axes>>,
     batch: AxisId,
@@ -155,20 +162,31 @@ impl Maker {
         b.input(2, self.ty(&[(self.batch, BATCH), (self.feature, FEATURES)]))
     }
 
-    fn train(&self) -> EntryGraph {
+    fn train(&self, draws: Draws) -> EntryGraph {
         let b = self.builder();
         let x = self.x(&b);
-        let random = b.must(Op::Random(Random { site: 9, ty: b.ty(x) }), &[]);
+        let random = match draws {
+            Draws::Drawn => b.must(Op::Random(Random { site: 9, ty: b.ty(x) }), &[]),
+            Draws::Given => b.input(4, b.ty(x)),
+        };
         let kept = b.scalar(Scalar::Less, &[random, b.number(0.9)]);
         let x = b.scalar(Scalar::Where, &[kept, x, b.number(0.0)]);
         let error = b.minus(self.model(&b, x), b.input(3, self.of_batch()));
         let fit = b.over(b.sum(b.times(error, error), &[self.batch]), b.number(BATCH as f64));
         let weight = b.input(0, self.ty(&[(self.feature, FEATURES)]));
         let decay = b.times(b.number(1e-3), b.sum(b.times(weight, weight), &[self.feature]));
+        let inputs = match draws {
+            Draws::Drawn => vec![self.slab(0), self.slab(1)],
+            Draws::Given => vec![
+                InputRole::Named { name: "x".into(), axes: vec![self.batch, self.feature] },
+                InputRole::Named { name: "y".into(), axes: vec![self.batch] },
+                InputRole::Mask { site: "drop".into(), axes: vec![self.batch, self.feature] },
+            ],
+        };
         EntryGraph {
             name: "train".into(),
             graph: b.finish(vec![fit, decay]),
-            inputs: self.inputs(&[self.slab(0), self.slab(1)]),
+            inputs: self.inputs(&inputs),
             outputs: vec![
                 OutputRole::Loss { name: "fit".into(), span: span(ERROR_SPAN) },
                 OutputRole::Loss { name: "decay".into(), span: span((30, 40)) },
@@ -245,7 +263,7 @@ impl Maker {
     }
 }
 
-fn module(plan: DataPlan, settings: &Settings) -> Module {
+fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
     let axes = Rc::new(RefCell::new(Axes::default()));
     let batch = axes.borrow_mut().axis("batch", "");
     let feature = axes.borrow_mut().axis("feature", "");
@@ -289,7 +307,7 @@ fn module(plan: DataPlan, settings: &Settings) -> Module {
         stop: settings.stop.map(|epochs| Stalled { watch: watch.clone(), epochs }),
         keep: Some(watch),
     };
-    let entries = vec![maker.train(), maker.eval(), maker.predict(), maker.fit()];
+    let entries = vec![maker.train(draws), maker.eval(), maker.predict(), maker.fit()];
     let fits = vec![Metric { partials: vec![0, 1], ..metric("typical", 0, false, None) }];
     let params = vec![
         param("weight", maker.ty(&[(feature, FEATURES)]), &[feature], Init::Uniform { low: -1.0, high: 1.0 }),
@@ -305,11 +323,19 @@ fn module(plan: DataPlan, settings: &Settings) -> Module {
         fits,
         train: Some(train),
         data: Some(plan),
+        ..Module::default()
     }
 }
 
+/// The same for a batch that is given: also with the gradients of its inputs.
+pub(crate) fn step_program() -> (Module, Program) {
+    let module = module(plan(), &Settings::default(), Draws::Given);
+    let program = compile(&module, Gradients::WeightsAndInputs);
+    (module, program)
+}
+
 /// The interpreter, with something that happens before a run of `apply`.
-pub struct Watched {
+pub(crate) struct Watched {
     inner: Interpreter,
     apply: usize,
     count: BTreeMap<usize, u64>,
@@ -317,7 +343,7 @@ pub struct Watched {
 }
 
 /// What happens.
-pub enum Event {
+pub(crate) enum Event {
     Nothing,
     /// The flag becomes true before update number `.0`.
     Interrupt(u64, Arc<AtomicBool>),
@@ -326,7 +352,7 @@ pub enum Event {
 }
 
 impl Watched {
-    pub fn new(program: &Program, event: Event) -> Watched {
+    pub(crate) fn new(program: &Program, event: Event) -> Watched {
         let apply = program.entries.iter().position(|e| e.name == "apply").unwrap();
         Watched { inner: Interpreter::default(), apply, count: BTreeMap::new(), event }
     }

@@ -1,7 +1,6 @@
 //! Training as a whole, on a toy program: what is written, that a resumed run is the same run, and how it ends when something
 //! is wrong.
-mod toy;
-
+use crate::toy::{self, ERROR_SPAN, Event, Settings, Toy, Watched, toy};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use stmc_base::Code;
 use stmc_runtime::folder::{self, Mark};
 use stmc_runtime::state::Ending;
 use stmc_runtime::{Options, Outcome, RunError, RunFolder, Session, Tensor, Trainer, Watching, predict};
-use toy::{ERROR_SPAN, Event, Settings, Toy, Watched, toy};
 
 fn options(interrupted: &Arc<AtomicBool>) -> Options {
     Options { interrupted: interrupted.clone(), watch: Watching::Silent }
