@@ -8,6 +8,7 @@ use stmc_base::Span;
 
 /// A `from` line.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum SourceSpec {
     /// A path or pattern; relative ones are taken from the folder of the `.stm` file.
     File { path: String, span: Span },
@@ -68,6 +69,7 @@ pub struct Field {
 
 /// Where a field's values come from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum FieldOrigin {
     /// A variable of `sources[source]`.
     Source { source: usize, variable: String },

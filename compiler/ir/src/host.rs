@@ -19,6 +19,7 @@ pub enum HostExpr {
 
 /// Functions of one number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // each is the function of that name
 pub enum HostUnary {
     Neg,
     Not,
@@ -38,6 +39,7 @@ pub enum HostUnary {
 
 /// Functions of two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // each is the function of that name
 pub enum HostBinary {
     Add,
     Sub,

@@ -52,6 +52,7 @@ pub enum Access {
 }
 
 /// Loops or a contraction.
+#[allow(clippy::large_enum_variant)] // there are few kernels, and each is one of the two
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Body {
     /// Statements in order.
@@ -73,6 +74,7 @@ pub struct Block {
 
 /// A statement.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum Stmt {
     /// Defines a value.
     Let { out: ValId, inst: Inst },
@@ -107,6 +109,7 @@ pub struct Affine {
 
 /// The right side of a `Let`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum Inst {
     /// The bits of an f32 or i32; 0 or 1 for bool.
     Const(DType, u32),
@@ -412,7 +415,7 @@ fn dump_stmts(stmts: &[Stmt], depth: usize, out: &mut String) {
         match stmt {
             Stmt::Let { out: v, inst } => *out += &format!("{indent}v{} = {}\n", v.0, dump_inst(inst)),
             Stmt::Store { param, index, value } => {
-                *out += &format!("{indent}b{param}[{index}] = v{}\n", value.0)
+                *out += &format!("{indent}b{param}[{index}] = v{}\n", value.0);
             }
             Stmt::Set { local, value } => *out += &format!("{indent}l{} = v{}\n", local.0, value.0),
             Stmt::For { var, extent, kind, body } => {

@@ -11,7 +11,7 @@ pub struct At(Vec<(AxisId, Affine)>);
 
 impl At {
     /// The index along an axis that the position has.
-    pub fn index(&self, axis: AxisId) -> &Affine {
+    pub fn along(&self, axis: AxisId) -> &Affine {
         &self.0.iter().find(|p| p.0 == axis).unwrap_or_else(|| panic!("a position lacks axis {axis:?}")).1
     }
 
@@ -32,7 +32,7 @@ impl At {
     /// Only the axes of a type; the position has them all.
     #[must_use]
     pub fn only(&self, ty: &Type) -> At {
-        At(ty.dims().iter().map(|d| (d.axis, self.index(d.axis).clone())).collect())
+        At(ty.dims().iter().map(|d| (d.axis, self.along(d.axis).clone())).collect())
     }
 
     /// All axes with their indices.

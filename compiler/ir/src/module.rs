@@ -21,6 +21,8 @@ define_id! {
 pub struct Module {
     /// The name of the model.
     pub name: String,
+    /// The values of the main file's hypers, as text.
+    pub hypers: std::collections::BTreeMap<String, String>,
     /// All axes of all graphs.
     pub axes: Axes,
     /// Weights in order of their paths' declaration.
@@ -56,6 +58,7 @@ pub struct Param {
 
 /// First values of a weight: element `i` (in disk order) of the weight `path` is a pure function of (seed, path, i).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum Init {
     /// All the same.
     Fill(f64),
@@ -82,6 +85,7 @@ pub struct EntryGraph {
 
 /// What an input of an entry is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum InputRole {
     /// A weight.
     Param(ParamId),
@@ -97,6 +101,7 @@ pub enum InputRole {
 
 /// What an output of an entry is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum OutputRole {
     /// A term of the loss; the loss is their sum. In `train`.
     Loss { name: String, span: Span },

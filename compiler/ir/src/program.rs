@@ -138,6 +138,7 @@ pub struct OutputPort {
 
 /// A step of an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum Step {
     /// Runs a kernel.
     Launch(Launch),
@@ -188,6 +189,7 @@ pub struct StepTerm {
 
 /// A run-time scalar of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
 pub enum ScalarArg {
     /// `Program::scalars[i]`, f32.
     Host(usize),

@@ -1,5 +1,6 @@
 //! Writes the loops of one kernel: pulls the value of each leaf through the ops that are not stored, at the position that the loops
 //! stand at. A first, dry run finds out how the loops are best ordered; the second writes them.
+use crate::coalesce::coalesce;
 use crate::stored::Stored;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -76,23 +77,12 @@ pub(crate) fn emit(
             Some(split) => loops = split,
             None => {
                 let hints = dry.hints(&loops);
-                let loops = if hints.lane_fold { loops } else { chunked(&loops) };
                 let mut emitter = Emitter::new(scene, &loops, hints);
                 emitter.leaves(leaves);
                 return emitter.finish(name, &loops);
             }
         }
     }
-}
-
-/// A single long loop is cut in two, so that its pieces can run side by side.
-fn chunked(loops: &[DomainLoop]) -> Vec<DomainLoop> {
-    let [only] = loops else { return loops.to_vec() };
-    let Some(inner) = (64..=4096).rev().find(|n| only.extent % n == 0 && only.extent > *n) else {
-        return loops.to_vec();
-    };
-    let outer = DomainLoop { extent: only.extent / inner, weight: only.weight * inner as i64, ..*only };
-    vec![outer, DomainLoop { extent: inner, ..*only }]
 }
 
 struct Emitter<'s, 'a> {
@@ -163,7 +153,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
             let value = if leaf.fresh { self.compute(leaf.value, &at) } else { self.pull(leaf.value, &at) };
             for (target, moves) in &leaf.stores {
                 let place = moves.iter().fold(at.clone(), |place, (axis, offset, scale)| {
-                    place.with(*axis, at.index(*axis).times(*scale).plus(&Affine::constant(*offset)))
+                    place.with(*axis, at.along(*axis).times(*scale).plus(&Affine::constant(*offset)))
                 });
                 let index = target.index(&place);
                 let (param, constant) = self.param(target, self.block.values[value.index()], Access::Write);
@@ -335,7 +325,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
             body: Body::Loops(self.block),
         };
         let buffers = self.params.into_iter().map(|p| p.0).collect();
-        Emitted { kernel, buffers, scalars: self.scalars, spans: self.spans }
+        Emitted { kernel: coalesce(kernel), buffers, scalars: self.scalars, spans: self.spans }
     }
 
     fn range_of(&self, index: &Affine) -> (i64, i64) {
@@ -489,6 +479,8 @@ impl Emit for Lowering<'_, '_, '_> {
         let node = self.node;
         let value = body(&mut Lowering { emitter: self.emitter, node }, &indices);
         let e = &mut *self.emitter;
+        // A fold within a fold has the lanes; they do not nest.
+        let leaf = e.folds.len() == number + 1;
         let old = e.inst(Inst::Get(local), dtype);
         let inside = e.scopes.len() - 1;
         let new = e.new_value(dtype, inside);
@@ -497,7 +489,8 @@ impl Emit for Lowering<'_, '_, '_> {
         for (level, n) in order.iter().enumerate().rev() {
             let stmts = e.close_scope();
             let innermost = level + 1 == order.len();
-            let kind = if e.hints.lane_fold && innermost { LoopKind::Lanes } else { LoopKind::Serial };
+            let kind =
+                if e.hints.lane_fold && innermost && leaf { LoopKind::Lanes } else { LoopKind::Serial };
             let outer = e.scopes.len() - 1;
             e.scopes[outer].push(Stmt::For { var: vars[*n], extent: extents[*n], kind, body: stmts });
         }

@@ -8,7 +8,6 @@ use stmc_ir::{AxisId, Dim, Graph, Op};
 pub(crate) struct Layout {
     /// Smaller is slower.
     rank: Vec<u8>,
-    batch: Option<AxisId>,
 }
 
 const BATCH: u8 = 1;
@@ -59,7 +58,7 @@ impl Layout {
         if let Some(batch) = batch {
             rank[batch.index()] = BATCH;
         }
-        Layout { rank, batch }
+        Layout { rank }
     }
 
     /// Axes, slowest first. `first`: the scan axis of a stack, which is slower than all.
@@ -79,11 +78,6 @@ impl Layout {
         // A weight over the grid lies like an activation: features last, as its first axis is.
         order.push(*out);
         order
-    }
-
-    /// The program's `batch`.
-    pub fn batch(&self) -> Option<AxisId> {
-        self.batch
     }
 }
 

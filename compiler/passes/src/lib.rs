@@ -8,6 +8,7 @@ pub mod simplify;
 
 pub mod pipeline;
 
+mod coalesce;
 pub mod compile;
 mod emit;
 mod fuse;

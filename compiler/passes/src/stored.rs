@@ -38,7 +38,7 @@ impl Stored {
 
     /// The element at a position, relative to the binding.
     pub fn index(&self, at: &At) -> Affine {
-        self.dims.iter().fold(Affine::default(), |sum, d| sum.plus(&at.index(d.axis).times(d.stride)))
+        self.dims.iter().fold(Affine::default(), |sum, d| sum.plus(&at.along(d.axis).times(d.stride)))
     }
 
     /// What a launch binds. `base` may be negative in views: then the rest is returned as a constant for the index.

@@ -51,10 +51,10 @@ impl OpRule for Op {
                     .dims()
                     .iter()
                     .zip(ty.strides())
-                    .fold(Affine::default(), |sum, (d, s)| sum.plus(&at.index(d.axis).times(s as i64)));
+                    .fold(Affine::default(), |sum, (d, s)| sum.plus(&at.along(d.axis).times(s as i64)));
                 e.table(data, ty.dtype, &index)
             }
-            Op::Index { axis, .. } => e.value(at.index(*axis)),
+            Op::Index { axis, .. } => e.value(at.along(*axis)),
             Op::Host(scalar) => e.scalar(ScalarArg::Host(scalar.index())),
             _ => unreachable!("inputs are stored"),
         }

@@ -90,7 +90,7 @@ impl OpRule for Slice {
         vec![Some(b.must(Op::Pad(pad), &[dy]))]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
-        let index = at.index(self.axis).times(self.step as i64).plus(&Affine::constant(self.start as i64));
+        let index = at.along(self.axis).times(self.step as i64).plus(&Affine::constant(self.start as i64));
         e.arg(0, &at.with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
@@ -135,7 +135,7 @@ impl OpRule for Pad {
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
         let ty = e.arg_type(0);
         let extent = ty.extent(self.axis).expect("checked by infer");
-        let shifted = at.index(self.axis).plus(&Affine::constant(-(self.low as i64)));
+        let shifted = at.along(self.axis).plus(&Affine::constant(-(self.low as i64)));
         let step = self.gap as i64 + 1;
         let on = (step > 1).then(|| {
             let off = e.remainder(&shifted, step);
@@ -186,7 +186,7 @@ impl OpRule for Flip {
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
         let last = e.arg_type(0).extent(self.axis).expect("checked by infer") as i64 - 1;
-        let index = at.index(self.axis).times(-1).plus(&Affine::constant(last));
+        let index = at.along(self.axis).times(-1).plus(&Affine::constant(last));
         e.arg(0, &at.with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
@@ -237,7 +237,7 @@ impl OpRule for Concat {
         site.args.iter().map(part).collect()
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
-        let index = at.index(self.axis).clone();
+        let index = at.along(self.axis).clone();
         let (low, high) = e.range(&index);
         let (mut start, mut result, mut n) = (0i64, None, 0);
         // The last operand that begins at or before the index; parts out of the index's range are not looked at.

@@ -42,7 +42,7 @@ impl OpRule for Random {
             .dims()
             .iter()
             .zip(self.ty.strides())
-            .fold(Affine::default(), |sum, (d, s)| sum.plus(&at.index(d.axis).times(s as i64)));
+            .fold(Affine::default(), |sum, (d, s)| sum.plus(&at.along(d.axis).times(s as i64)));
         let element = e.value(&element);
         let update = e.scalar(ScalarArg::Update);
         let step = if e.args() > 0 { e.arg(0, &At::default()) } else { e.int(0) };

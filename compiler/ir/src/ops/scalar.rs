@@ -80,6 +80,9 @@ scalars! {
     Stop,
 }
 
+/// Cotangents of the operands `x` of a result `y`, given its own, `dy`.
+pub type Vjp = fn(b: &Builder, x: &[NodeId], y: NodeId, dy: NodeId) -> Vec<Option<NodeId>>;
+
 /// What an elementwise op is. Plain data and function pointers: tests and docs iterate over it.
 pub struct ScalarRule {
     /// As in dumps.
@@ -89,7 +92,7 @@ pub struct ScalarRule {
     /// The result's dtype, or what is wrong.
     pub dtypes: fn(&[DType]) -> Result<DType, &'static str>,
     /// Cotangents of the operands (before summing over broadcast axes). `None`: no gradient flows.
-    pub vjp: fn(b: &Builder, x: &[NodeId], y: NodeId, dy: NodeId) -> Vec<Option<NodeId>>,
+    pub vjp: Vjp,
     /// In kernel instructions.
     pub lower: fn(e: &mut dyn Emit, x: &[ValId]) -> ValId,
     /// The defining value.

@@ -140,7 +140,7 @@ impl OpRule for Flatten {
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
         let ty = e.arg_type(0);
-        let mut rest = at.index(self.into).clone();
+        let mut rest = at.along(self.into).clone();
         let mut inner = at.without(self.into);
         for (n, a) in self.axes.iter().enumerate().rev() {
             let extent = ty.extent(*a).expect("checked by infer") as i64;
@@ -212,7 +212,7 @@ impl OpRule for Unflatten {
         let index = self
             .into
             .iter()
-            .fold(Affine::default(), |sum, d| sum.times(d.extent as i64).plus(at.index(d.axis)));
+            .fold(Affine::default(), |sum, d| sum.times(d.extent as i64).plus(at.along(d.axis)));
         let inner = self.into.iter().fold(at.clone(), |inner, d| inner.without(d.axis));
         e.arg(0, &inner.with(self.axis, index))
     }

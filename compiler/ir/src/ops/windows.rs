@@ -69,8 +69,8 @@ impl OpRule for Windows {
         vec![Some(b.must(Op::Fold(Fold { axis, tap, stride, dilation, extent }), &[dy]))]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
-        let start = at.index(self.axis).times(self.stride as i64);
-        let index = start.plus(&at.index(self.tap).times(self.dilation as i64));
+        let start = at.along(self.axis).times(self.stride as i64);
+        let index = start.plus(&at.along(self.tap).times(self.dilation as i64));
         e.arg(0, &at.without(self.tap).with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
@@ -140,7 +140,7 @@ impl OpRule for Fold {
         let zero = e.number(0.0);
         let (axis, tap, stride, dilation) = (self.axis, self.tap, self.stride as i64, self.dilation as i64);
         e.fold(&[taps], Core::Add, zero, &mut |e, j| {
-            let offset = at.index(axis).plus(&j[0].times(-dilation));
+            let offset = at.along(axis).plus(&j[0].times(-dilation));
             let on = (stride > 1).then(|| {
                 let off = e.remainder(&offset, stride);
                 let (off, zero) = (e.value(&off), e.int(0));
