@@ -5,7 +5,8 @@ use crate::session::{Moment, Session};
 use crate::tensor::{Named, Tensor};
 use std::sync::Arc;
 use stmc_data::{Batch, Dataset, Loader, Position, Prefetch, Samples, Target};
-use stmc_ir::data::FieldOrigin;
+use stmc_ir::DType;
+use stmc_ir::data::{Field, FieldOrigin};
 use stmc_ir::module::{InputRole, Metric};
 use stmc_ir::program::{BufferId, Entry};
 
@@ -127,52 +128,70 @@ fn partials(session: &mut Session<'_>, feed: &Feed, step: u64) -> Result<Partial
     Ok(partials)
 }
 
-/// Computes what `fit` says of the train part, in order, and gives it to the data. The result belongs into the checkpoint.
+/// What `fit` says of the train part: computed in order and given to the data, unless they have it already. The result
+/// belongs into the checkpoint.
 pub fn fit(session: &mut Session<'_>, data: &Data) -> Result<Named> {
     let module = session.module;
-    let mut fitted = vec![];
     for (i, metric) in module.fits.iter().enumerate() {
-        let entry = session.required(&format!("fit{i}"))?;
-        let batch = session.at(entry).batch;
-        let loader = Loader::fit(data.set.clone(), data.samples.clone(), i, batch)?;
-        let feed = Feed::new(session, entry, loader)?;
-        let score = scores(session, &feed, std::slice::from_ref(metric), 0)?.remove(0);
-        let shape = score.axes.iter().map(|a| a.1).collect();
-        let tensor = Tensor::floats(shape, score.values.iter().map(|x| *x as f32));
-        for (field, declared) in data.set.plan().fields.iter().enumerate() {
-            if declared.origin != (FieldOrigin::Fit { fit: i }) {
-                continue;
-            }
-            let order = declared.axes.iter().map(|(name, _)| score.axes.iter().position(|a| a.0 == *name));
+        let of_fit = |field: &&(usize, &Field)| field.1.origin == FieldOrigin::Fit { fit: i };
+        let fields = fitted_fields(data);
+        let fields: Vec<_> =
+            fields.iter().filter(of_fit).filter(|f| data.set.fitted(f.0).is_none()).collect();
+        if fields.is_empty() {
+            continue;
+        }
+        let tensor = compute_fit(session, data, i, metric)?;
+        for (field, declared) in fields {
+            let order = declared.axes.iter().map(|(name, _)| tensor.0.iter().position(|a| a == name));
             let order: Option<Vec<usize>> = order.collect();
-            let tensor = tensor.permute(&order.expect("a fitted field has the axes of its fit"));
-            give_fit(data, field, &tensor);
-            fitted.push((declared.name.clone(), tensor));
+            let tensor = tensor.1.permute(&order.expect("a fitted field has the axes of its fit"));
+            data.set.set_fit(*field, &tensor.numbers().collect::<Vec<_>>());
         }
     }
-    Ok(fitted)
+    let fitted = fitted_fields(data).into_iter().filter_map(|(field, declared)| {
+        let shape = declared.axes.iter().map(|a| a.1).collect();
+        let bits = data.set.fitted(field)?.to_vec();
+        Some((declared.name.clone(), Tensor { dtype: DType::F32, shape, bits }))
+    });
+    Ok(fitted.collect())
+}
+
+/// The value of a fit, with the names of its axes.
+fn compute_fit(
+    session: &mut Session<'_>,
+    data: &Data,
+    i: usize,
+    metric: &Metric,
+) -> Result<(Vec<String>, Tensor)> {
+    let entry = session.required(&format!("fit{i}"))?;
+    let batch = session.at(entry).batch;
+    let loader = Loader::fit(data.set.clone(), data.samples.clone(), i, batch)?;
+    let feed = Feed::new(session, entry, loader)?;
+    let score = scores(session, &feed, std::slice::from_ref(metric), 0)?.remove(0);
+    let (names, shape): (Vec<String>, Vec<usize>) = score.axes.into_iter().unzip();
+    Ok((names, Tensor::floats(shape, score.values.iter().map(|x| *x as f32))))
 }
 
 /// Gives fitted values of an earlier run to the data.
 pub fn restore_fits(data: &Data, fitted: &Named) -> Result<()> {
-    for (field, declared) in data.set.plan().fields.iter().enumerate() {
-        if let FieldOrigin::Fit { .. } = declared.origin {
-            let found = fitted.iter().find(|t| t.0 == declared.name).map(|t| &t.1);
-            let extents: Vec<usize> = declared.axes.iter().map(|a| a.1).collect();
-            match found {
-                Some(tensor) if tensor.shape == extents => give_fit(data, field, tensor),
-                _ => {
-                    return Err(RunError::Tensor(format!(
-                        "the run has no fitted `{}` {extents:?}",
-                        declared.name
-                    )));
-                }
+    for (field, declared) in fitted_fields(data) {
+        let extents: Vec<usize> = declared.axes.iter().map(|a| a.1).collect();
+        let found = fitted.iter().find(|t| t.0 == declared.name && t.1.shape == extents).map(|t| &t.1);
+        let missing = || RunError::Tensor(format!("the run has no fitted `{}` {extents:?}", declared.name));
+        let tensor = found.ok_or_else(missing)?;
+        match data.set.fitted(field) {
+            None => data.set.set_fit(field, &tensor.numbers().collect::<Vec<_>>()),
+            Some(bits) if bits == tensor.bits => {}
+            Some(_) => {
+                let reason = format!("`{}` was fitted to other data than those of the run", declared.name);
+                return Err(RunError::Tensor(reason));
             }
         }
     }
     Ok(())
 }
 
-fn give_fit(data: &Data, field: usize, tensor: &Tensor) {
-    data.set.set_fit(field, &tensor.numbers().collect::<Vec<_>>());
+fn fitted_fields(data: &Data) -> Vec<(usize, &Field)> {
+    let fields = data.set.plan().fields.iter().enumerate();
+    fields.filter(|f| matches!(f.1.origin, FieldOrigin::Fit { .. })).collect()
 }

@@ -45,6 +45,11 @@ impl Dataset {
         set.expect("a field is fitted once");
     }
 
+    /// The values of a fitted field. `None`: it has none yet, or is not fitted.
+    pub fn fitted(&self, field: usize) -> Option<&[u32]> {
+        self.fitted[field].get().map(Vec::as_slice)
+    }
+
     /// Reads the steps `ranges[i]` of axis `i` of a field, row-major, as the bits of its type.
     pub fn read(&self, field: usize, ranges: &[Range<usize>], out: &mut [u32]) -> Result<(), DataError> {
         let Field { name, origin, dtype, axes, .. } = &self.plan.fields[field];

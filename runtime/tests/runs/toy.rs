@@ -380,7 +380,7 @@ impl Device for Watched {
         *count += 1;
         match &self.event {
             Event::Interrupt(at, flag) if entry == self.apply && count == at => {
-                flag.store(true, Ordering::Relaxed)
+                flag.store(true, Ordering::Relaxed);
             }
             Event::Failure(at) if entry == self.apply && count == at => {
                 return Err(DeviceError { device: self.name(), reason: "it fell over".into() });

@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 use stmc_base::Code;
 use stmc_runtime::folder::{self, Mark};
 use stmc_runtime::state::Ending;
-use stmc_runtime::{Options, Outcome, RunError, RunFolder, Session, Tensor, Trainer, Watching, predict};
+use stmc_runtime::{
+    Options, Outcome, RunError, RunFolder, Session, Tensor, Trainer, Watching, predict, report,
+};
 
 fn options(interrupted: &Arc<AtomicBool>) -> Options {
     Options { interrupted: interrupted.clone(), watch: Watching::Silent }
@@ -97,11 +99,17 @@ fn training_beats_the_baseline_and_leaves_its_results() {
 #[test]
 fn the_same_run_twice_gives_the_same_bits() {
     let (folder, toy_a) = prepare(&Settings::default());
-    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-    begin(&toy_a, &one, Event::Nothing).unwrap();
-    let again = toy(folder.path(), &Settings::default());
-    begin(&again, &two, Event::Nothing).unwrap();
+    let [one, two, three] = ["one", "two", "three"].map(|name| folder.path().join(name));
+    let outcome = begin(&toy_a, &one, Event::Nothing).unwrap();
+    begin(&toy(folder.path(), &Settings::default()), &two, Event::Nothing).unwrap();
     check_same_run(&one, &two);
+    // Data that were used before serve again.
+    begin(&toy_a, &three, Event::Nothing).unwrap();
+    check_same_run(&one, &three);
+    let mut device = Watched::new(&toy_a.program, Event::Nothing);
+    let mut session = Session::start(&toy_a.module, &toy_a.program, &mut device, 5).unwrap();
+    let scores = report::evaluate(&mut session, &toy_a.data, &one, &["valid", "test", "none"]).unwrap();
+    assert_eq!(scores, outcome.scores);
 }
 
 #[test]
