@@ -25,7 +25,7 @@ impl Progress {
         if !std::io::stderr().is_terminal() {
             return Progress { display: Display::Lines, ..Progress::silent(done, total) };
         }
-        let style = "{prefix} {wide_bar} {pos}/{len} steps, {per_sec}, {eta} left{msg}";
+        let style = "{prefix} {wide_bar} {pos}/{len} steps, {eta} left{msg}";
         let style = ProgressStyle::with_template(style).expect("the template is one of ours");
         let bar = ProgressBar::new(total).with_style(style).with_position(done);
         bar.reset_eta();
@@ -41,14 +41,14 @@ impl Progress {
     pub fn step(&self, epoch: u64, step: u64, loss: f64) {
         if let Display::Bar(bar) = &self.display {
             bar.set_prefix(format!("epoch {}", epoch + 1));
-            bar.set_message(format!(", loss {}", digits(loss)));
+            bar.set_message(format!(", {}/s, loss {}", digits(self.speed(step)), digits(loss)));
             bar.set_position(step);
         }
     }
 
     /// An epoch is done: `text` says how it went.
     pub fn epoch(&self, epoch: u64, step: u64, text: &str) {
-        let speed = (step - self.before) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+        let speed = self.speed(step);
         let line = format!("epoch {epoch}: {text}");
         match &self.display {
             Display::Bar(bar) => bar.println(line),
@@ -63,6 +63,11 @@ impl Progress {
             }
             Display::Nothing => {}
         }
+    }
+
+    /// Steps in a second since it began.
+    fn speed(&self, step: u64) -> f64 {
+        (step - self.before) as f64 / self.began.elapsed().as_secs_f64().max(1e-9)
     }
 
     /// Nothing more comes.

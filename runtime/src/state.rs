@@ -96,11 +96,70 @@ impl State {
     }
 }
 
-/// NaN never improves; anything else improves on nothing.
+/// What is not finite never improves; anything else improves on nothing.
 fn improves(watch: &Watch, now: f64, before: Option<f64>) -> bool {
-    match before {
-        None => !now.is_nan(),
-        Some(before) if watch.maximize => now > before,
-        Some(before) => now < before,
+    now.is_finite()
+        && match before {
+            None => true,
+            Some(before) if watch.maximize => now > before,
+            Some(before) => now < before,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stmc_ir::module::Stalled;
+
+    /// Epochs with these values of what `stop` and `keep` watch: where training ends, and which is the best.
+    fn check(maximize: bool, values: &[f64], ends_after: u64, best: Option<u64>) {
+        let watch = Watch { part: "valid".into(), metric: "loss".into(), maximize };
+        let train = Train {
+            stop: Some(Stalled { watch: watch.clone(), epochs: 2 }),
+            keep: Some(watch),
+            steps_per_epoch: 1,
+            ..train(values.len())
+        };
+        let mut state = State::default();
+        for value in values {
+            assert!(state.advance(&train, &[1.0]));
+            // A state goes through its file between any two epochs.
+            let text = serde_json::to_string(&state).unwrap();
+            assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+            state.close_epoch(&train, |_| Some(*value));
+            if state.ending.is_some() {
+                break;
+            }
+        }
+        assert_eq!((state.epoch, state.best.map(|b| b.epoch)), (ends_after, best), "{values:?}");
+    }
+
+    fn train(steps: usize) -> Train {
+        let graph = stmc_ir::Graph::default();
+        Train {
+            batch: 1,
+            epochs: steps,
+            steps_per_epoch: 1,
+            steps,
+            seed: 0,
+            accumulate: 1,
+            clip: None,
+            optimizer: stmc_ir::module::Optimizer { name: "None".into(), states: vec![], graph },
+            rate: None,
+            metrics: vec![],
+            stop: None,
+            keep: None,
+        }
+    }
+
+    #[test]
+    fn training_ends_after_two_epochs_without_improvement() {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        check(false, &[3.0, 2.0, 1.0], 3, Some(3));
+        check(false, &[3.0, 3.0, 3.0, 1.0], 3, Some(1));
+        check(false, &[3.0, 4.0, 2.0, 5.0, 5.0, 1.0], 5, Some(3));
+        check(true, &[3.0, 4.0, 2.0, 4.0, 9.0], 4, Some(2));
+        check(false, &[nan, inf, 1.0], 2, None);
+        check(false, &[inf, 1.0, nan, -inf, 0.0], 4, Some(2));
     }
 }

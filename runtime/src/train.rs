@@ -137,12 +137,15 @@ impl<'s, 'a> Trainer<'s, 'a> {
         session: &'s mut Session<'a>,
         data: &Data,
         folder: RunFolder,
-        state: State,
+        mut state: State,
         options: &Options,
     ) -> Result<Trainer<'s, 'a>> {
         let module = session.module;
         let train =
             module.train.as_ref().ok_or_else(|| RunError::Tensor("there is no `train` block".into()))?;
+        if state.ending != Some(Ending::Stalled) {
+            state.ending = (state.step >= train.steps as u64).then_some(Ending::Done);
+        }
         let feeds = Feeds::new(session, data, train)?;
         let entries = Entries { accumulate: session.entry("accumulate"), apply: session.required("apply")? };
         let terms = session.at(feeds.train.entry).outputs.iter().filter_map(|port| match &port.role {

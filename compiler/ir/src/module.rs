@@ -29,7 +29,8 @@ pub struct Module {
     pub params: Vec<Param>,
     /// Run-time scalars, in f64 on the host; `step` is the number of updates done.
     pub scalars: Vec<HostExpr>,
-    /// `train`, `eval`, `predict`, `fit0`, `fit1` …: whichever the file has.
+    /// `train`, `eval`, `predict`, `fit0`, `fit1` …: whichever the file has. `show` reads slabs as `eval` does and gives named
+    /// outputs, those of the model as `out.<name>` and the parts of the sample as `sample.<name>`: for pictures.
     pub entries: Vec<EntryGraph>,
     /// How the partial results of `fit0`, `fit1` … become the values of fitted fields; `partials` are outputs of that entry.
     pub fits: Vec<Metric>,
