@@ -16,7 +16,7 @@ use stmc_ir::module::{
     Combine, EntryGraph, Init, InputRole, Metric, Optimizer, OutputRole, Param, ParamId, ScalarId, Stalled,
     Train, Watch,
 };
-use stmc_ir::ops::{Dot, Random, Scalar};
+use stmc_ir::ops::{Dot, Random, Rename, Scalar};
 use stmc_ir::program::BufferId;
 use stmc_ir::types::{Axes, AxisId, DType, Dim, Type};
 use stmc_ir::{Builder, Device, DeviceError, Graph, Module, NodeId, Op, Program};
@@ -224,6 +224,25 @@ impl Maker {
         }
     }
 
+    /// Pictures: the products of all pairs of features, and the same scaled by the bias as a forecast.
+    fn show(&self) -> EntryGraph {
+        let b = self.builder();
+        let x = self.x(&b);
+        let other = self.axes.borrow_mut().axis("other", "");
+        let turned = b.must(Op::Rename(Rename::one(self.feature, other)), &[x]);
+        let truth = b.times(x, turned);
+        let forecast = b.times(truth, b.input(1, Type::scalar(DType::F32)));
+        let axes = vec![self.batch, self.feature, other];
+        let named = |name: &str| OutputRole::Named { name: name.into(), axes: axes.clone() };
+        EntryGraph {
+            name: "show".into(),
+            graph: b.finish(vec![forecast, truth]),
+            inputs: self.inputs(&[self.slab(0)]),
+            outputs: vec![named("out.square"), named("sample.square")],
+            batch: BATCH,
+        }
+    }
+
     fn fit(&self) -> EntryGraph {
         let b = self.builder();
         let (y, valid) = (b.input(0, self.of_batch()), b.input(1, self.of_batch()));
@@ -307,7 +326,7 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         stop: settings.stop.map(|epochs| Stalled { watch: watch.clone(), epochs }),
         keep: Some(watch),
     };
-    let entries = vec![maker.train(draws), maker.eval(), maker.predict(), maker.fit()];
+    let entries = vec![maker.train(draws), maker.eval(), maker.predict(), maker.show(), maker.fit()];
     let fits = vec![Metric { partials: vec![0, 1], ..metric("typical", 0, false, None) }];
     let params = vec![
         param("weight", maker.ty(&[(feature, FEATURES)]), &[feature], Init::Uniform { low: -1.0, high: 1.0 }),

@@ -88,6 +88,8 @@ fn training_beats_the_baseline_and_leaves_its_results() {
 
     let curves = std::fs::read_to_string(run.join("curves.svg")).unwrap();
     assert!(curves.starts_with("<svg") && curves.contains(">typical</text>") && curves.contains(">K</text>"));
+    let film = std::fs::read(run.join("forecast.gif")).unwrap();
+    assert!(film.starts_with(b"GIF89a") && film.ends_with(b";") && film.len() > 1000);
     let config = folder::config(&run).unwrap();
     assert_eq!((config.model.as_str(), config.seed), ("Toy", 5));
     assert!(folder::weights_file(&run).unwrap().exists());
