@@ -2,6 +2,8 @@
 use crate::autodiff::autodiff;
 use crate::prune::prune;
 use crate::rebuild::SharedAxes;
+use crate::scan::hoist::hoist;
+use crate::scan::sink::sink;
 use crate::scan::tape::tape;
 use crate::simplify::simplify;
 use stmc_ir::module::EntryGraph;
@@ -28,10 +30,17 @@ enum Run {
 /// All graph passes in order.
 pub const PIPELINE: &[Pass] = &[
     Pass { name: "simplify", run: Run::Always(simplify), why: "the passes below see fewer nodes" },
+    Pass { name: "hoist", run: Run::Always(hoist), why: "one contraction over all steps beats one per step" },
+    Pass { name: "sink", run: Run::Always(sink), why: "the same, for what the steps do not need" },
+    Pass { name: "simplify", run: Run::Always(simplify), why: "the tape holds no more than it must" },
     Pass { name: "tape", run: Run::Training(tape), why: "a scan's derivative reads what the steps computed" },
     Pass { name: "autodiff", run: Run::Autodiff, why: "from here on gradients are ordinary nodes" },
-    Pass { name: "prune", run: Run::Always(prune), why: "stacks that no derivative reads count as uses" },
-    Pass { name: "simplify", run: Run::Always(simplify), why: "clears what derivatives leave behind" },
+    Pass { name: "prune", run: Run::Training(prune), why: "stacks that no derivative reads count as uses" },
+    Pass { name: "simplify", run: Run::Training(simplify), why: "clears what derivatives leave behind" },
+    Pass { name: "hoist", run: Run::Training(hoist), why: "the reversed loops are loops as well" },
+    Pass { name: "sink", run: Run::Training(sink), why: "gradients of weights become one contraction" },
+    Pass { name: "prune", run: Run::Always(prune), why: "the rules below look at how often a node is used" },
+    Pass { name: "simplify", run: Run::Always(simplify), why: "slices and sums meet their new neighbours" },
     Pass { name: "prune", run: Run::Always(prune), why: "fusion counts consumers; dead ones mislead it" },
 ];
 

@@ -184,9 +184,14 @@ const TABLE: &[Row] = &[
         |l| flip(l, flip(l, x(l), "row"), "col"),
     ),
     (
+        "concat(x, concat(y, z)) => concat(x, y, z)",
+        |l| concat(l, &[l.input(3, "row 2"), concat(l, &[l.input(4, "row 1 tap 2"), x(l)], "row")], "row"),
+        |l| concat(l, &[l.input(3, "row 2"), concat(l, &[x(l), y(l)], "col")], "row"),
+    ),
+    (
         "sum(x, a: 1) => flatten(x)",
+        |l| sum(l, l.input(3, "row 3 col 1 batch 1"), &["col", "batch"]),
         |l| sum(l, l.input(3, "row 3 col 1 batch 2"), &["col", "batch"]),
-        |l| sum(l, l.input(3, "col 1"), &["col"]),
     ),
     (
         "windows(x, size: 1) => expand(slice(x))",

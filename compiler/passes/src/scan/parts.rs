@@ -5,7 +5,7 @@
 use crate::rebuild::{SharedAxes, input_index, rebuild};
 use std::collections::BTreeMap;
 use stmc_ir::ops::Scan;
-use stmc_ir::{AxisId, Builder, DType, Graph, NodeId, Op, Type};
+use stmc_ir::{AxisId, Builder, DType, Graph, Node, NodeId, Op, Type};
 
 /// A value that goes from step to step.
 #[derive(Clone, Copy)]
@@ -146,6 +146,42 @@ impl Loop {
         self.body.finish(next.chain(self.yields.iter().copied()).collect())
     }
 
+    /// The loop with each computed node of its body replaced by what `f` makes of it (`None`: the same node). `f`
+    /// gets the new loop, to which it may add ports, and the node with its operands already replaced.
+    pub(crate) fn rewritten(mut self, mut f: impl FnMut(&mut Loop, NodeId, &Node) -> Option<NodeId>) -> Loop {
+        let graph = self.graph();
+        let live = graph.live();
+        self.body = self.outside.sub();
+        let mut map: Vec<Option<NodeId>> = vec![None; graph.nodes.len()];
+        for (i, node) in graph.nodes.iter().enumerate() {
+            if let Some(index) = input_index(node) {
+                map[i] = Some(self.body.input(index, node.ty.clone()));
+            }
+        }
+        let place =
+            |map: &[Option<NodeId>], id: NodeId| map[id.index()].expect("inputs and live nodes are copied");
+        self.step = place(&map, self.step);
+        for port in self.slices.iter_mut().chain(&mut self.captures) {
+            port.inside = place(&map, port.inside);
+        }
+        for carry in &mut self.carries {
+            carry.value = place(&map, carry.value);
+        }
+        for (i, node) in graph.nodes.iter().enumerate().filter(|(i, n)| live[*i] && input_index(n).is_none())
+        {
+            let args = node.args.iter().map(|a| place(&map, *a)).collect();
+            self.body.at(&node.spans);
+            let node = Node { args, ..node.clone() };
+            let new = f(&mut self, NodeId::from_index(i), &node);
+            map[i] = Some(new.unwrap_or_else(|| self.body.must(node.op, &node.args)));
+        }
+        for (carry, next) in self.carries.iter_mut().zip(&graph.outputs) {
+            carry.next = place(&map, *next);
+        }
+        self.yields = graph.outputs[self.carries.len()..].iter().map(|y| place(&map, *y)).collect();
+        self
+    }
+
     /// Puts the scan together. Gives its results: the last carries, then the stacked yields.
     pub(crate) fn close(mut self) -> Vec<NodeId> {
         let graph = self.graph();
@@ -189,13 +225,12 @@ impl Loop {
     }
 }
 
-/// Rewrites every scan, inner ones first. `f` gets the loop and which of its results are used; it gives what
-/// stands for each result (`None` only for unused ones).
-pub(crate) fn rewrite_loops(
-    axes: &SharedAxes,
-    graph: &Graph,
-    f: &dyn Fn(Loop, &[bool]) -> Vec<Option<NodeId>>,
-) -> Graph {
+/// Puts a loop together anew, given which of its results are used: what stands for each result (`None` only for
+/// unused ones).
+pub(crate) type Rewrite<'a> = dyn Fn(Loop, &[bool]) -> Vec<Option<NodeId>> + 'a;
+
+/// Rewrites every scan, inner ones first.
+pub(crate) fn rewrite_loops(axes: &SharedAxes, graph: &Graph, f: &Rewrite<'_>) -> Graph {
     let used = used_results(graph);
     let mut results: BTreeMap<NodeId, Vec<Option<NodeId>>> = BTreeMap::new();
     rebuild(axes, graph, |b, id, node| match &node.op {

@@ -1,6 +1,6 @@
 //! Views of views.
 use super::{Rewriter, Rule};
-use stmc_ir::ops::{Expand, Flatten, Reduction, Rename, Slice, Unflatten};
+use stmc_ir::ops::{Expand, Flatten, Rename, Slice, Unflatten};
 use stmc_ir::{AxisId, Dim, Node, NodeId, Op};
 
 pub(super) const RULES: &[Rule] = &[
@@ -11,6 +11,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule { name: "unflatten(flatten(x)) => x", apply: unflatten_flatten },
     Rule { name: "flatten(unflatten(x)) => x", apply: flatten_unflatten },
     Rule { name: "flip(flip(x)) => x", apply: flip_flip },
+    Rule { name: "concat(x, concat(y, z)) => concat(x, y, z)", apply: concat_concat },
     Rule { name: "sum(x, a: 1) => flatten(x)", apply: reduce_one },
     Rule { name: "windows(x, size: 1) => expand(slice(x))", apply: windows_one },
 ];
@@ -77,17 +78,27 @@ fn flip_flip(r: &Rewriter, node: &Node) -> Option<NodeId> {
     (inner.op == node.op).then(|| inner.args[0])
 }
 
+fn concat_concat(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Concat(_) = node.op else { return None };
+    // Inner parts may lack axes that only other outer parts bring: those unite all the same.
+    let inner = |x: &NodeId| {
+        let part = r.node(*x);
+        if part.op == node.op { part.args } else { vec![*x] }
+    };
+    let parts: Vec<NodeId> = node.args.iter().flat_map(inner).collect();
+    (parts != node.args).then(|| r.make(node.op.clone(), &parts))
+}
+
 fn reduce_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let Op::Reduce(reduce) = &node.op else { return None };
     let x = node.args[0];
-    let axis = *reduce.axes.iter().find(|a| r.extent(x, **a) == 1)?;
+    if reduce.axes.iter().any(|a| r.extent(x, *a) != 1) {
+        return None;
+    }
     // A view needs another axis to lay the step along.
-    let host = r.ty(x).dims().iter().map(|d| d.axis).find(|a| *a != axis)?;
-    let squeezed = r.make(Op::Flatten(Flatten { axes: vec![host, axis], into: host }), &[x]);
-    let mut rest = reduce.clone();
-    rest.axes.retain(|a| *a != axis);
-    debug_assert!(reduce.kind != Reduction::FirstMax || rest.axes.len() < reduce.axes.len());
-    Some(if rest.axes.is_empty() { squeezed } else { r.make(Op::Reduce(rest), &[squeezed]) })
+    let host = node.ty.dims().first()?.axis;
+    let axes = [host].into_iter().chain(reduce.axes.iter().copied()).collect();
+    Some(r.make(Op::Flatten(Flatten { axes, into: host }), &[x]))
 }
 
 fn windows_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
