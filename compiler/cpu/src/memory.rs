@@ -1,6 +1,6 @@
 //! Memory that is made once: zeroed, touched, and aligned for vectors.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// Pages of this size spare address translations, where the system gives them.
@@ -24,12 +24,12 @@ impl Memory {
         let align = if bytes >= 2 * LARGE_PAGE { LARGE_PAGE } else { LINE };
         let layout = Layout::from_size_align(bytes, align).expect("the memory plan fits the address space");
         // SAFETY: the size is not zero.
-        let memory = unsafe { alloc_zeroed(layout) };
+        let memory = unsafe { alloc(layout) };
         let start = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
-        let mut memory = Memory { start, len, layout };
-        // Written once now, so that no run meets a page for the first time.
-        memory.slice(0, len).fill(0);
-        memory
+        // Written now, and not left to the system, so that no run meets a page for the first time.
+        // SAFETY: freshly allocated, of this many bytes.
+        unsafe { memory.write_bytes(0, bytes) };
+        Memory { start, len, layout }
     }
 
     /// Where an element is; one past the end is allowed.
