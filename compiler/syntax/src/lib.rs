@@ -1,11 +1,20 @@
 //! Text to syntax tree, and text to well-formatted text. The only crate that knows pest.
 
+// Text to tree.
 pub mod ast;
 mod grammar;
 mod parse;
+mod tree;
+
+// Text that does not parse to messages.
 mod recover;
 mod tokens;
-mod tree;
 mod words;
 
+// Tree and text to text.
+mod dump;
+mod format;
+
+pub use dump::dump;
+pub use format::format;
 pub use parse::{Parsed, parse};

@@ -8,7 +8,8 @@ use stmc_base::{Code, Diagnostic};
 pub(super) fn repair(repair: &mut Repair) {
     let text = repair.text.clone();
     let tokens = tokens(&text);
-    let mut search = Search { repair, text: &text, tokens: &tokens, open: vec![], damaged: vec![] };
+    let mut search =
+        Search { repair, text: &text, tokens: &tokens, open: vec![], damaged: vec![], spoilt: false };
     search.run();
     let damaged = search.damaged;
     for at in damaged {
@@ -25,6 +26,8 @@ struct Search<'a> {
     open: Vec<Token<'a>>,
     /// Places whose declarations cannot be read.
     damaged: Vec<usize>,
+    /// The declaration has a mistake already; what else is odd in it is probably its echo.
+    spoilt: bool,
 }
 
 impl<'a> Search<'a> {
@@ -32,6 +35,7 @@ impl<'a> Search<'a> {
         for token in self.tokens {
             if self.begins_declaration(token) {
                 self.close_all(token);
+                self.spoilt = false;
             } else if self.begins_statement(token) {
                 self.close_round(token);
             }
@@ -52,11 +56,10 @@ impl<'a> Search<'a> {
     }
 
     fn begins_statement(&self, token: &Token) -> bool {
-        let line = self.text[..token.start].rsplit('\n').next().unwrap_or_default();
         matches!(token.text, "let" | "carry" | "yield")
             && token.kind == Kind::Word
-            && line.trim().is_empty()
             && self.text[token.end()..].starts_with(' ')
+            && self.text[..token.start].trim_end_matches(' ').ends_with('\n')
     }
 
     fn close_all(&mut self, by: &Token) {
@@ -89,41 +92,52 @@ impl<'a> Search<'a> {
             Some(open) if closing(open.text) == token.text => {
                 self.open.pop();
             }
-            Some(open) => {
+            Some(open) if self.open.iter().any(|o| closing(o.text) == token.text) => {
                 let here = token.span(self.repair.source);
                 let note = format!("`{}` closes something else", token.text);
                 self.unclosed(open, |d| d.label(here, note).help(format!("add `{}`", closing(open.text))));
                 while self.open.pop().is_some_and(|o| closing(o.text) != token.text) {}
             }
+            Some(_) => self.closes_nothing(token),
             None => self.unopened(token),
         }
     }
 
     fn unclosed(&mut self, open: Token, more: impl FnOnce(Diagnostic) -> Diagnostic) {
-        self.damaged.push(open.start);
         let span = open.span(self.repair.source);
         let diagnostic = Diagnostic::new(Code::E0103, span, format!("this `{}` is not closed", open.text));
-        self.repair.report(more(diagnostic));
+        self.report(open.start, more(diagnostic));
     }
 
     fn unopened(&mut self, close: &Token) {
-        self.damaged.push(close.start);
-        let span = close.span(self.repair.source);
-        let (item, _) = region::item(self.text, self.tokens, close.start);
-        let head = &self.text[item..close.start];
-        if close.text == "}" && !head.contains('{') && !head.trim().is_empty() {
-            let head_end = item + head.find('\n').unwrap_or(head.len());
-            let head_end = self.text[..head_end].trim_end().len();
-            let span_of_head = self.repair.span(head_end - 1, head_end);
-            self.repair.report(
-                misplaced(span_of_head, "the `{` of this block is missing")
-                    .label(span, "this `}` closes it")
-                    .help("add `{` at the end of the line"),
-            );
-            return;
+        let (mut item, _) = region::item(self.text, self.tokens, close.start);
+        while self.text[item..close.start].starts_with("///") {
+            item += self.text[item..].find('\n').map_or(0, |n| n + 1);
         }
+        let head = &self.text[item..close.start];
+        if close.text != "}" || head.contains('{') || head.trim().is_empty() {
+            return self.closes_nothing(close);
+        }
+        let head_end = item + head.find('\n').unwrap_or(head.len());
+        let head_end = self.text[..head_end].trim_end().len();
+        let span = self.repair.span(head_end - 1, head_end);
+        let diagnostic = misplaced(span, "the `{` of this block is missing")
+            .label(close.span(self.repair.source), "this `}` closes it")
+            .help("add `{` at the end of the line");
+        self.report(close.start, diagnostic);
+    }
+
+    fn closes_nothing(&mut self, close: &Token) {
         let message = format!("this `{}` closes nothing", close.text);
-        self.repair
-            .report(Diagnostic::new(Code::E0103, span, message).help("take it out, or open it before"));
+        let diagnostic = Diagnostic::new(Code::E0103, close.span(self.repair.source), message);
+        self.report(close.start, diagnostic.help("take it out, or open it before"));
+    }
+
+    fn report(&mut self, at: usize, diagnostic: Diagnostic) {
+        if !self.spoilt {
+            self.repair.report(diagnostic);
+        }
+        self.spoilt = true;
+        self.damaged.push(at);
     }
 }

@@ -19,6 +19,7 @@ const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
     equals_in_record,
     bare_statement_name,
     operator_without_value,
+    value_between,
     range_elsewhere,
     statement_after_comma,
     misspelled_type,
@@ -31,7 +32,6 @@ const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
     reserved_as_name,
     misspelled_declaration,
     comma_after_statement,
-    value_between,
     missing_comma,
     missing_comma_at_line_end,
     one_thing_missing,
@@ -176,27 +176,19 @@ impl<'t> Site<'t> {
 }
 
 /// After these a value follows.
+const BEFORE_VALUES: &[&str] = &[
+    "=", "+", "-", "*", "/", "^", "|>", "<", ">", "<=", ">=", "==", "!=", "=>", "~", "and", "or", "not",
+    "if", "then", "else", "yield",
+];
+
+/// No value begins with these.
+const AFTER_VALUES: &[&str] = &[
+    "}", ")", "]", ",", "=", "*", "/", "|>", "=>", ";", "^", "+", "<", ">", "==", ":", "~", "->", "then",
+    "else",
+];
+
 fn awaits_value(text: &str) -> bool {
-    matches!(
-        text,
-        "=" | "+"
-            | "-"
-            | "*"
-            | "/"
-            | "^"
-            | "|>"
-            | "<"
-            | ">"
-            | "<="
-            | ">="
-            | "=="
-            | "!="
-            | "=>"
-            | "~"
-            | "and"
-            | "or"
-            | "not"
-    )
+    BEFORE_VALUES.contains(&text)
 }
 
 fn stray_documentation(s: &Site) -> Option<Diagnostic> {
@@ -468,27 +460,9 @@ fn range_elsewhere(s: &Site) -> Option<Diagnostic> {
 /// `a + * b`, `f(a, )` and the like.
 fn value_between(s: &Site) -> Option<Diagnostic> {
     let before = s.previous().filter(|t| awaits_value(t.text) || matches!(t.text, ":" | "," | "(" | "["))?;
-    let ends = matches!(
-        s.found.text,
-        "}" | ")"
-            | "]"
-            | ","
-            | "="
-            | "*"
-            | "/"
-            | "|>"
-            | "=>"
-            | ";"
-            | "^"
-            | "+"
-            | "<"
-            | ">"
-            | "=="
-            | ":"
-            | "~"
-            | "->"
-    );
-    ends.then(|| s.here(format!("a value is missing between `{}` and {}", before.text, s.shown())))
+    AFTER_VALUES
+        .contains(&s.found.text)
+        .then(|| s.here(format!("a value is missing between `{}` and {}", before.text, s.shown())))
 }
 
 /// `f(8 kernel: 3)`

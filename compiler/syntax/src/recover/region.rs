@@ -2,12 +2,22 @@
 use crate::tokens::{Kind, Token};
 use crate::words::ITEMS;
 
-/// The declaration around `at`: from one of its key words at the beginning of a line to the next.
+/// The declaration around `at`: from its documentation, or its key word at the beginning of a line, to the next.
 pub(super) fn item(text: &str, tokens: &[Token], at: usize) -> (usize, usize) {
-    let starts = tokens.iter().filter(|t| begins_item(text, t)).map(|t| t.start);
-    let start = starts.clone().take_while(|s| *s <= at).last().unwrap_or(0);
-    let end = starts.into_iter().find(|s| *s > at).unwrap_or(text.len());
-    (start, end)
+    let heads: Vec<usize> = (0..tokens.len()).filter(|i| begins_item(text, &tokens[*i])).collect();
+    let next = heads.partition_point(|i| tokens[*i].start <= at);
+    let start = next.checked_sub(1).map_or(0, |own| documentation(tokens, heads[own]));
+    let end = heads.get(next).map_or(text.len(), |i| documentation(tokens, *i));
+    (start, end.max(at))
+}
+
+/// Where the documentation before a key word begins; the key word itself where there is none.
+fn documentation(tokens: &[Token], head: usize) -> usize {
+    let before = tokens[..head].iter().rev();
+    let docs = before.take_while(|t| matches!(t.kind, Kind::Doc | Kind::Newline | Kind::Space));
+    docs.filter(|t| t.kind == Kind::Doc && t.text.starts_with("///"))
+        .last()
+        .map_or(tokens[head].start, |t| t.start)
 }
 
 /// A key word of declarations in the first column.
@@ -27,7 +37,7 @@ pub(super) fn statement(tokens: &[Token], at: usize) -> (usize, usize) {
     let (mut start, mut block_depth) = (0, 0);
     for (i, token) in tokens.iter().enumerate() {
         let in_block = open.last().is_none_or(|o| *o == "{");
-        let breaks = token.kind == Kind::Newline || token.is_sign(";");
+        let breaks = token.kind == Kind::Newline && !goes_on(tokens, i) || token.is_sign(";");
         let edge = in_block && (breaks || token.is_sign("}") && !open.is_empty());
         if i == here {
             block_depth = open.iter().rposition(|o| *o == "{").map_or(0, |p| p + 1);
@@ -47,6 +57,20 @@ pub(super) fn statement(tokens: &[Token], at: usize) -> (usize, usize) {
     }
     let end = tokens.last().map_or(0, Token::end);
     (start.min(end), end)
+}
+
+/// Does the statement before this line break go on after it?
+fn goes_on(tokens: &[Token], line_break: usize) -> bool {
+    let next = tokens[line_break + 1..].iter().find(|t| !t.is_trivia() && t.kind != Kind::Newline);
+    let previous = tokens[..line_break].iter().rev().find(|t| !t.is_trivia());
+    next.is_some_and(|t| {
+        matches!(
+            t.text,
+            "then" | "else" | "and" | "or" | "|>" | "*" | "/" | "^" | "==" | "!=" | "<" | ">" | "<=" | ">="
+        )
+    }) || previous.is_some_and(|t| {
+        t.kind == Kind::Sign && matches!(t.text, "=" | "=>" | "->" | "~" | "+" | "-" | "*" | "/" | "^" | "|>")
+    })
 }
 
 /// What to blank for a mistake at `blamed` that the grammar noticed at `noticed`, which is not before it: the

@@ -14,7 +14,13 @@ impl Builder<'_> {
 
     fn type_of(&mut self, pair: Pair) -> Type {
         let span = self.span(&pair);
-        let kind = match pair.as_rule() {
+        let nothing = TypeKind::Tensor { dtype: None, missing: false, shape: None };
+        let kind = self.nested(1, span, |b| b.type_kind(pair)).unwrap_or(nothing);
+        Type { kind, span }
+    }
+
+    fn type_kind(&mut self, pair: Pair) -> TypeKind {
+        match pair.as_rule() {
             Rule::list_type => {
                 let element = Parts::of(pair).next().expect("a list type has an element type");
                 TypeKind::List(Box::new(self.type_of(element)))
@@ -27,8 +33,7 @@ impl Builder<'_> {
                 TypeKind::Static(StaticType::find(pair.as_str()).expect("the grammar knows the static types"))
             }
             rule => unreachable!("{rule:?} is not a type"),
-        };
-        Type { kind, span }
+        }
     }
 
     fn tensor_type(&mut self, pair: Pair) -> TypeKind {
