@@ -13,6 +13,7 @@ mod code;
 mod contraction;
 mod memory;
 mod prepare;
+mod schedule;
 mod time;
 
 pub use code::{Compiler, emit_clif};

@@ -2,10 +2,10 @@
 
 use crate::code::{Code, Compiler, iterations};
 use crate::contraction::{self, Prepared};
+use crate::schedule::schedule;
 use stmc_ir::Program;
-use stmc_ir::kernel::{Affine, Block, Body, Core, Inst, Kernel, LoopKind, Stmt};
+use stmc_ir::kernel::{Body, Core, Inst, Kernel, LoopKind, Stmt};
 use stmc_ir::program::{Binding, BufferId, KernelId, Launch, ScalarArg, Step, StepTerm};
-use stmc_ir::types::DType;
 use stmc_kernels::Isa;
 
 /// A kernel made ready.
@@ -84,7 +84,7 @@ pub(crate) fn kernel(kernel: &Kernel, isa: Isa, compiler: &mut Compiler) -> Resu
         Body::Contraction(c) => return Ok(Ready::Contraction(Box::new(Prepared::new(c, isa)?))),
         Body::Loops(block) => block.clone(),
     };
-    let block = split_lanes(block);
+    let block = schedule(block);
     let code = compiler.compile(kernel, &block)?;
     let iterations = iterations(&block);
     let units = (cost(&block.stmts) / UNIT_COST).clamp(1, MOST_UNITS).min(iterations.max(1));
@@ -92,13 +92,11 @@ pub(crate) fn kernel(kernel: &Kernel, isa: Isa, compiler: &mut Compiler) -> Resu
 }
 
 /// Cost that makes a unit worth handing to another thread: some microseconds.
-const UNIT_COST: usize = 16_384;
+pub(crate) const UNIT_COST: usize = 16_384;
 const MOST_UNITS: usize = 64;
-/// Lanes of a unit's share of a long loop.
-const SHARE: usize = 2048;
 
 /// An estimate of the cycles that statements take.
-fn cost(stmts: &[Stmt]) -> usize {
+pub(crate) fn cost(stmts: &[Stmt]) -> usize {
     let cost_of = |stmt: &Stmt| match stmt {
         Stmt::Let { inst: Inst::Core(core, _), .. } => match core {
             Core::Exp | Core::Log | Core::Sin | Core::Cos | Core::Tanh | Core::Erf => 16,
@@ -111,40 +109,4 @@ fn cost(stmts: &[Stmt]) -> usize {
         Stmt::For { extent, body, .. } => extent * (cost(body) + 1),
     };
     stmts.iter().map(cost_of).sum()
-}
-
-/// Gives a long loop over lanes, where nothing but parallel loops is around, to several parallel iterations.
-fn split_lanes(mut block: Block) -> Block {
-    let mut stmts = &mut block.stmts;
-    while let [Stmt::For { kind: LoopKind::Parallel, .. }] = stmts[..] {
-        let Some(Stmt::For { body, .. }) = stmts.first_mut() else { unreachable!("just matched") };
-        stmts = body;
-    }
-    let [Stmt::For { var, extent, kind: LoopKind::Lanes, body }] = &mut stmts[..] else { return block };
-    let Some(share) = (16..=SHARE).rev().filter(|share| share % 16 == 0).find(|share| *extent % share == 0)
-    else {
-        return block;
-    };
-    if *extent < 2 * SHARE || has_outer_sum(body) {
-        return block;
-    }
-    let (parts, lane) = (block.values.len(), block.values.len() + 1);
-    let [part, lane] = [parts, lane].map(stmc_ir::kernel::ValId::from_index);
-    let index = Affine::term(part, share as i64).plus(&Affine::term(lane, 1));
-    let mut body = std::mem::take(body);
-    body.insert(0, Stmt::Let { out: *var, inst: Inst::Index(index) });
-    let lanes = Stmt::For { var: lane, extent: share, kind: LoopKind::Lanes, body };
-    let split = Stmt::For { var: part, extent: *extent / share, kind: LoopKind::Parallel, body: vec![lanes] };
-    *stmts = vec![split];
-    block.values.extend([DType::I32; 2]);
-    block
-}
-
-/// Whether the body may sum into a local that is declared outside.
-fn has_outer_sum(body: &[Stmt]) -> bool {
-    body.iter().any(|stmt| match stmt {
-        Stmt::Let { inst: Inst::Get(_), .. } => true,
-        Stmt::For { body, .. } => has_outer_sum(body),
-        Stmt::Let { .. } | Stmt::Set { .. } | Stmt::Store { .. } => false,
-    })
 }

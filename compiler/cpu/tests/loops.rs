@@ -293,3 +293,61 @@ fn random_kernels() {
         );
     }
 }
+
+/// Nests of parallel loops around lanes, which may be put into another order: results that walk memory in any order,
+/// short lanes, values between the loops, loops that can be merged.
+#[test]
+fn nests_are_put_in_order() {
+    for seed in 0..120 {
+        let mut random = Random::new(1000 + seed);
+        let mut code = Code::new();
+        let count = 2 + random.below(3);
+        let loops: Vec<(ValId, usize)> =
+            (0..count).map(|_| (code.var(), [1, 2, 3, 4, 7, 16, 20][random.below(7)])).collect();
+        let dense = |order: &[usize]| {
+            let mut stride = 1;
+            let mut terms = vec![];
+            for &i in order.iter().rev() {
+                terms.push((loops[i].0, stride));
+                stride *= loops[i].1 as i64;
+            }
+            affine(&terms, 0)
+        };
+        let order = |random: &mut Random| {
+            let mut order: Vec<usize> = (0..count).collect();
+            for i in (1..count).rev() {
+                order.swap(i, random.below(i + 1));
+            }
+            order
+        };
+        let (plain, mixed): (Vec<usize>, Vec<usize>) = ((0..count).collect(), order(&mut random));
+        let mut before = vec![];
+        let outer =
+            code.define(&mut before, DType::F32, Inst::Load { param: 0, index: Affine::term(loops[0].0, 3) });
+        let mut body = vec![];
+        let read = if random.below(2) == 0 { &plain } else { &mixed };
+        let x = code.define(&mut body, DType::F32, Inst::Load { param: 0, index: dense(read) });
+        let mut y = code.core(&mut body, Core::Sub, &[x, outer]);
+        if random.below(3) == 0 {
+            let number = code.core(&mut body, Core::ToF32, &[loops[random.below(count)].0]);
+            y = code.core(&mut body, Core::Add, &[y, number]);
+        }
+        let write = if random.below(2) == 0 { &plain } else { &mixed };
+        body.push(Stmt::Store { param: 1, index: dense(write), value: y });
+        let (lanes, rest) = loops.split_last().expect("there are loops");
+        before.push(each(lanes.0, lanes.1, LoopKind::Lanes, body));
+        let nest = rest
+            .iter()
+            .rev()
+            .fold(before, |body, &(var, extent)| vec![each(var, extent, LoopKind::Parallel, body)]);
+        let len = loops.iter().map(|(_, extent)| extent).product();
+        let kernel = code.kernel("nest", &[READ, WRITE], &[], nest);
+        let before = [numbers(len + 60, seed), numbers(len, 2)];
+        check(
+            &format!("seed {seed}"),
+            &program(vec![kernel], &[len + 60, len], vec![launch(2)]),
+            &before,
+            &exactly,
+        );
+    }
+}

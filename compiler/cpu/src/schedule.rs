@@ -1,0 +1,196 @@
+//! Loops put into a better order for this processor, before code is made of them.
+//!
+//! Works on nests of parallel loops around one loop over lanes with nothing but plain values between: there every
+//! order of iterations gives the same result. Loops that walk memory as one are merged, the loop along which memory is
+//! best read and written becomes the one over lanes, and long lanes are shared out. Everything else stays as it is.
+
+use crate::prepare::{UNIT_COST, cost};
+use stmc_ir::kernel::{Affine, Block, Inst, LoopKind, Stmt, ValId};
+use stmc_ir::types::DType;
+
+/// Cost of an access along lanes that are not neighbours, in vectors of which each holds four.
+const SCATTERED: f64 = 6.0;
+/// A loop must be so much better than the one that was given to take its place.
+const BETTER: f64 = 0.7;
+/// Units of a kernel that are worth having.
+const UNITS: usize = 16;
+/// A share of lanes is a multiple of this: what vectors take at a time, and a line of the cache.
+const LINE: usize = 16;
+
+/// A nest taken apart.
+struct Nest {
+    /// All loops, outermost first; the last one is over lanes.
+    loops: Vec<(ValId, usize)>,
+    /// Values that do not depend on the lanes.
+    before: Vec<Stmt>,
+    /// What is done in each lane.
+    body: Vec<Stmt>,
+}
+
+/// The block in its best order.
+pub(crate) fn schedule(block: Block) -> Block {
+    let Some(mut nest) = Nest::of(&block) else { return block };
+    let mut block = block;
+    nest.merge();
+    nest.choose_lanes();
+    nest.share_lanes(&mut block);
+    block.stmts = nest.stmts();
+    block
+}
+
+impl Nest {
+    /// `None`: the block is of another form.
+    fn of(block: &Block) -> Option<Nest> {
+        let (mut loops, mut stmts) = (vec![], &block.stmts[..]);
+        while let [Stmt::For { var, extent, kind: LoopKind::Parallel, body }] = stmts {
+            loops.push((*var, *extent));
+            stmts = body;
+        }
+        let (last, before) = stmts.split_last()?;
+        let Stmt::For { var, extent, kind: LoopKind::Lanes, body } = last else { return None };
+        let plain = |stmt: &Stmt| matches!(stmt, Stmt::Let { inst, .. } if !matches!(inst, Inst::Get(_)));
+        if !before.iter().all(plain) || sums_outside(body, &mut vec![]) {
+            return None;
+        }
+        loops.push((*var, *extent));
+        Some(Nest { loops, before: before.to_vec(), body: body.clone() })
+    }
+
+    fn stmts(self) -> Vec<Stmt> {
+        let mut loops = self.loops.into_iter().rev();
+        let (var, extent) = loops.next().expect("a nest has its lanes");
+        let mut stmts = self.before;
+        stmts.push(Stmt::For { var, extent, kind: LoopKind::Lanes, body: self.body });
+        loops.fold(stmts, |body, (var, extent)| {
+            vec![Stmt::For { var, extent, kind: LoopKind::Parallel, body }]
+        })
+    }
+
+    /// Makes one loop of two wherever every index moves as far in all of the inner one as in one step of the outer.
+    fn merge(&mut self) {
+        while let Some((outer, inner)) = self.mergeable() {
+            let (gone, steps) = self.loops[outer];
+            self.loops[inner].1 *= steps;
+            self.loops.remove(outer);
+            let drop = |index: &mut Affine| index.terms.retain(|(value, _)| *value != gone);
+            self.before.iter_mut().chain(&mut self.body).for_each(|stmt| each_index(stmt, &mut |i| drop(i)));
+        }
+    }
+
+    fn mergeable(&self) -> Option<(usize, usize)> {
+        let pairs = (0..self.loops.len()).flat_map(|i| (0..self.loops.len()).map(move |j| (i, j)));
+        pairs.filter(|(i, j)| i != j).find(|&(i, j)| {
+            let ((outer, _), (inner, extent)) = (self.loops[i], self.loops[j]);
+            // A merged loop in the middle would be in nobody's interest; lanes and their neighbours are.
+            let near = j + 1 == self.loops.len() || i + 1 == j;
+            near && !self.is_value(outer)
+                && !self.is_value(inner)
+                && self
+                    .indices()
+                    .iter()
+                    .all(|index| index.factor(outer) == index.factor(inner) * extent as i64)
+        })
+    }
+
+    /// Whether a loop's variable is used otherwise than in an index.
+    fn is_value(&self, var: ValId) -> bool {
+        self.before.iter().chain(&self.body).any(|stmt| uses_value(stmt, var))
+    }
+
+    fn indices(&self) -> Vec<Affine> {
+        let mut indices = vec![];
+        for mut stmt in self.before.iter().chain(&self.body).cloned() {
+            each_index(&mut stmt, &mut |index| indices.push(index.clone()));
+        }
+        indices
+    }
+
+    /// Gives the lanes to the loop whose accesses are cheapest.
+    fn choose_lanes(&mut self) {
+        let last = self.loops.len() - 1;
+        let costs: Vec<f64> = (0..=last).map(|i| self.cost_along(i)).collect();
+        let best = (0..=last).min_by(|&i, &j| costs[i].total_cmp(&costs[j])).expect("a nest has its lanes");
+        if costs[best] > BETTER * costs[last] {
+            return;
+        }
+        let lanes = self.loops.remove(best);
+        self.loops.push(lanes);
+        let mut body = std::mem::take(&mut self.before);
+        body.append(&mut self.body);
+        self.body = body;
+    }
+
+    /// The accesses of one iteration if the lanes run along this loop.
+    fn cost_along(&self, candidate: usize) -> f64 {
+        let (var, extent) = self.loops[candidate];
+        let last = candidate + 1 == self.loops.len();
+        let mut cost = 0.0;
+        for (stmts, shared) in [(&self.before, last), (&self.body, false)] {
+            for mut stmt in stmts.iter().cloned() {
+                let weight = weight(&stmt, if shared { 0.1 } else { 1.0 });
+                each_index(&mut stmt, &mut |index| {
+                    cost += weight * if matches!(index.factor(var), 0 | 1) { 1.0 } else { SCATTERED };
+                });
+            }
+        }
+        // Lanes that do not fill a vector are done one by one.
+        let vectors = (extent / 4 + extent % 4 * 3) as f64 / (extent as f64 / 4.0);
+        cost * vectors
+    }
+
+    /// Cuts long lanes into pieces for several threads where the loops around are too few.
+    fn share_lanes(&mut self, block: &mut Block) {
+        let (var, extent) = *self.loops.last().expect("a nest has its lanes");
+        let around: usize = self.loops.iter().map(|(_, extent)| extent).product::<usize>() / extent.max(1);
+        let lane = cost(&self.body).div_ceil(4).max(1);
+        let wanted = (UNIT_COST / lane).max(LINE).max(extent.div_ceil(UNITS));
+        let divides = |share: &usize| share.is_multiple_of(LINE) && extent.is_multiple_of(*share);
+        let share = (LINE..extent).rev().filter(divides).find(|&share| share <= 2 * wanted);
+        let Some(share) = share.filter(|_| around < UNITS && extent >= 2 * wanted) else { return };
+        let [part, inner] = [block.value(DType::I32), block.value(DType::I32)];
+        let index = Affine::term(part, share as i64).plus(&Affine::term(inner, 1));
+        self.body.insert(0, Stmt::Let { out: var, inst: Inst::Index(index) });
+        self.loops.pop();
+        self.loops.extend([(part, extent / share), (inner, share)]);
+    }
+}
+
+fn weight(stmt: &Stmt, factor: f64) -> f64 {
+    match stmt {
+        Stmt::For { .. } => 8.0 * factor,
+        Stmt::Let { inst: Inst::Index(_), .. } => 0.0,
+        Stmt::Let { .. } | Stmt::Set { .. } | Stmt::Store { .. } => factor,
+    }
+}
+
+/// Whether a body may sum into a local that is declared outside: it looks at one before it sets it.
+fn sums_outside(body: &[Stmt], set: &mut Vec<stmc_ir::kernel::LocalId>) -> bool {
+    body.iter().any(|stmt| match stmt {
+        Stmt::Let { inst: Inst::Get(local), .. } => !set.contains(local),
+        Stmt::Set { local, .. } => {
+            set.push(*local);
+            false
+        }
+        Stmt::For { body, .. } => sums_outside(body, set),
+        Stmt::Let { .. } | Stmt::Store { .. } => false,
+    })
+}
+
+fn each_index(stmt: &mut Stmt, visit: &mut dyn FnMut(&mut Affine)) {
+    match stmt {
+        Stmt::Let { inst: Inst::Load { index, .. } | Inst::Index(index), .. } | Stmt::Store { index, .. } => {
+            visit(index)
+        }
+        Stmt::For { body, .. } => body.iter_mut().for_each(|stmt| each_index(stmt, visit)),
+        Stmt::Let { .. } | Stmt::Set { .. } => {}
+    }
+}
+
+fn uses_value(stmt: &Stmt, var: ValId) -> bool {
+    match stmt {
+        Stmt::Let { inst: Inst::Core(_, args), .. } => args.contains(&var),
+        Stmt::Set { value, .. } | Stmt::Store { value, .. } => *value == var,
+        Stmt::For { body, .. } => body.iter().any(|stmt| uses_value(stmt, var)),
+        Stmt::Let { .. } => false,
+    }
+}
