@@ -198,6 +198,21 @@ const TABLE: &[Row] = &[
         |l| windows(l, x(l), (1, 2, 3)),
         |l| windows(l, x(l), (2, 2, 1)),
     ),
+    (
+        "windows(x, size: n, stride: n) => unflatten(x)",
+        |l| windows(l, l.input(3, "row 7 col 2"), (3, 3, 1)),
+        |l| windows(l, l.input(3, "row 7 col 2"), (2, 2, 2)),
+    ),
+    (
+        "fold(x, size: n, stride: n) => flatten(x)",
+        |l| fold(l, l.input(3, "row 3 tap 2 col 2"), 3, 1, 8),
+        |l| fold(l, l.input(3, "row 3 tap 3 col 2"), 2, 1, 8),
+    ),
+    (
+        "fold(x, size: n, stride: n) => flatten(x)",
+        |l| fold(l, l.input(3, "row 3 tap 2 col 2"), 2, 1, 9),
+        |l| fold(l, l.input(3, "row 3 tap 2 col 2"), 2, 2, 9),
+    ),
     ("slice(x, all) => x", |l| part(l, x(l), "row", 0, 4), |l| part(l, x(l), "row", 0, 3)),
     (
         "slice(slice(x)) => slice(x)",
@@ -207,7 +222,12 @@ const TABLE: &[Row] = &[
     (
         "slice(pad(x, a), a) => pad(slice(x, a), a)",
         |l| part(l, pad(l, x(l), "row", 2, 2), "row", 1, 3),
-        |l| part(l, gaps(l, x(l), "row"), "row", 2, 3),
+        |l| stepped(l, gaps(l, x(l), "row"), "row", (2, 2, 3)),
+    ),
+    (
+        "slice(pad(x, a), a) => pad(slice(x, a), a)",
+        |l| l.b.plus(part(l, gaps(l, x(l), "row"), "row", 2, 3), part(l, gaps(l, x(l), "row"), "row", 5, 3)),
+        |l| part(l, gaps(l, x(l), "row"), "col", 1, 2),
     ),
     (
         "slice(pad(x, a: gap), a) => x",
@@ -261,6 +281,20 @@ const TABLE: &[Row] = &[
         |l| pad_ones(l, pad(l, x(l), "row", 1, 2), "row"),
     ),
     (
+        "pad(windows(x, a), b) => windows(pad(x, b), a)",
+        |l| pad_ones(l, windows(l, x(l), (2, 1, 1)), "col"),
+        |l| pad_ones(l, windows(l, x(l), (2, 1, 1)), "tap"),
+    ),
+    (
+        "concat(windows(x), windows(y)) => windows(concat(x, y))",
+        |l| {
+            concat(l, &[windows(l, x(l), (2, 1, 1)), windows(l, l.input(3, "row 4 col 1"), (2, 1, 1))], "col")
+        },
+        |l| {
+            concat(l, &[windows(l, x(l), (2, 1, 1)), windows(l, l.input(3, "row 5 col 3"), (2, 1, 2))], "tap")
+        },
+    ),
+    (
         "pad(x, a) + pad(y, a) => concat(x, y; a)",
         |l| {
             let sum = l.b.plus(pad(l, x(l), "row", 6, 1), l.b.times(n(l, 2.0), l.input(3, "row 11 col 3")));
@@ -306,12 +340,25 @@ const TABLE: &[Row] = &[
     (
         "fold(dot(x, w)) => dot(windows(pad(x)), flip(w))",
         |l| fold(l, dot(l, x(l), l.input(3, "col 3 tap 3 unit 2"), &["col"]), 2, 3, 15),
+        |l| fold(l, l.b.times(l.input(3, "col 3 tap 3"), x(l)), 1, 2, 8),
+    ),
+    (
+        "fold(dot(x, w)) => dot(windows(pad(x)), flip(w))",
+        |l| fold(l, dot(l, x(l), l.input(3, "col 3 tap 5 unit 2"), &["col"]), 2, 1, 13),
         |l| fold(l, dot(l, l.input(4, "row 4 col 3 tap 3"), l.input(3, "col 3 unit 2"), &["col"]), 1, 1, 6),
     ),
     (
         "fold(x * w) => dot(windows(pad(x)), flip(w))",
         |l| fold(l, l.b.times(l.input(3, "col 3 tap 3"), x(l)), 1, 2, 8),
         |l| fold(l, l.b.plus(l.input(3, "col 3 tap 3"), x(l)), 1, 2, 8),
+    ),
+    (
+        "fold(view(dot(x, w)), a) => view(fold(dot(x, w), a))",
+        |l| {
+            let d = dot(l, l.input(4, "row 4 col 3 batch 4"), l.input(3, "col 3 tap 3"), &["col"]);
+            fold(l, pad(l, part(l, d, "batch", 1, 2), "batch", 1, 0), 2, 3, 15)
+        },
+        |l| fold(l, part(l, l.input(4, "row 4 tap 3 batch 4"), "batch", 1, 2), 2, 3, 15),
     ),
     (
         "fold(expand(x, tap)) => sum(windows(pad(x)), tap)",
@@ -378,7 +425,7 @@ fn random_node(l: &Lab, draws: &mut Draws, nodes: &[NodeId]) -> Option<NodeId> {
             let (size, stride, dilation) = (1 + draws.below(3), 1 + draws.below(2), 1 + draws.below(2));
             Op::Windows(Windows { axis, tap: fresh, size, stride, dilation })
         }
-        9 => {
+        9 if axis != fresh => {
             let (stride, dilation) = (1 + draws.below(2), 1 + draws.below(2));
             Op::Fold(Fold { axis, tap: fresh, stride, dilation, extent: 9 })
         }

@@ -1,14 +1,16 @@
 //! Sums of products are contractions, and the adjoint of a convolution is one itself.
 use super::arithmetic::operands;
+use super::views::{laid_out, touches};
 use super::{Rewriter, Rule};
-use stmc_ir::ops::{Dot, Flip, Fold, Pad, Reduce, Reduction, Scalar, Windows};
-use stmc_ir::{AxisId, DType, Node, NodeId, Op};
+use stmc_ir::ops::{Dot, Flip, Fold, Pad, Reduce, Reduction, Scalar, Unflatten, Windows};
+use stmc_ir::{AxisId, DType, Dim, Node, NodeId, Op};
 
 pub(super) const RULES: &[Rule] = &[
     Rule { name: "sum(sum(x)) => sum(x)", apply: reduce_reduce },
     Rule { name: "sum(x * y) => dot(x, y)", apply: sum_of_products },
     Rule { name: "fold(dot(x, w)) => dot(windows(pad(x)), flip(w))", apply: fold_dot },
     Rule { name: "fold(x * w) => dot(windows(pad(x)), flip(w))", apply: fold_product },
+    Rule { name: "fold(view(dot(x, w)), a) => view(fold(dot(x, w), a))", apply: fold_view },
     Rule { name: "fold(expand(x, tap)) => sum(windows(pad(x)), tap)", apply: fold_expand },
 ];
 
@@ -69,12 +71,60 @@ fn factors(r: &Rewriter, fold: Fold, args: &[NodeId]) -> Option<(NodeId, NodeId)
     fits(w, x).then_some((w, x))
 }
 
+fn product(r: &Rewriter, contracted: &[AxisId], args: &[NodeId]) -> NodeId {
+    let op = if contracted.is_empty() { Op::Scalar(Scalar::Mul) } else { Op::Dot(Dot::new(contracted)) };
+    r.make(op, args)
+}
+
 fn folded(r: &Rewriter, fold: Fold, contracted: &[AxisId], args: &[NodeId]) -> Option<NodeId> {
     let (x, w) = factors(r, fold, args)?;
+    if fold.stride > 1 && fold.dilation == 1 {
+        return phases(r, fold, contracted, x, w);
+    }
     let windows = spread(r, fold, r.extent(w, fold.tap), x);
     let flipped = r.make(Op::Flip(Flip { axis: fold.tap }), &[w]);
     let axes: Vec<AxisId> = contracted.iter().copied().chain([fold.tap]).collect();
-    Some(r.make(Op::Dot(Dot::new(&axes)), &[windows, flipped]))
+    Some(product(r, &axes, &[windows, flipped]))
+}
+
+/// With a stride `s`, tap `j = s u + p` of window `i` adds to place `s (i + u) + p`: for each phase `p` a fold with
+/// stride 1 over the taps `u`. So nothing is multiplied by the zeros that a spread with gaps would have.
+fn phases(r: &Rewriter, fold: Fold, contracted: &[AxisId], x: NodeId, w: NodeId) -> Option<NodeId> {
+    let Fold { axis, tap, stride, extent, .. } = fold;
+    let phase = r.b.axes().borrow_mut().axis("phase", &format!("#{}", tap.0));
+    if r.has(x, phase) || r.has(w, phase) {
+        return None;
+    }
+    let taps = r.extent(w, tap);
+    let each = taps.div_ceil(stride);
+    let whole = r.make(Op::Pad(Pad::around(tap, 0, each * stride - taps, 0)), &[w]);
+    let into = vec![Dim { axis: tap, extent: each }, Dim { axis: phase, extent: stride }];
+    let split = r.make(Op::Unflatten(Unflatten { axis: tap, into }), &[whole]);
+    let inner = product(r, contracted, &[x, split]);
+    let steps = r.extent(x, axis) + each - 1;
+    let fold = Fold { axis, tap, stride: 1, dilation: 1, extent: steps };
+    let sum = r.make(Op::Fold(fold), &[inner]);
+    Some(laid_out(r, sum, axis, phase, extent))
+}
+
+/// Folds along several axes meet their product one after the other.
+fn fold_view(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Fold(fold) = node.op else { return None };
+    let view = r.node(node.args[0]);
+    let past = |op: &Op| {
+        let moves = matches!(op, Op::Slice(_) | Op::Flatten(_) | Op::Pad(Pad { fill: 0, .. }));
+        moves && !touches(op, fold.axis) && !touches(op, fold.tap)
+    };
+    if !past(&view.op) {
+        return None;
+    }
+    let mut base = view.clone();
+    while past(&base.op) {
+        base = r.node(base.args[0]);
+    }
+    let fits =
+        matches!(base.op, Op::Dot(_) | Op::Scalar(Scalar::Mul)) && factors(r, fold, &base.args).is_some();
+    fits.then(|| r.make(view.op.clone(), &[r.make(node.op.clone(), &[view.args[0]])]))
 }
 
 fn fold_dot(r: &Rewriter, node: &Node) -> Option<NodeId> {

@@ -68,7 +68,7 @@ fn settled(axes: &SharedAxes, mut graph: Graph, only: Option<&'static Rule>) -> 
 }
 
 fn round(axes: &SharedAxes, graph: &Graph, only: Option<&'static Rule>) -> Graph {
-    let fan = fan(graph);
+    let readers = readers(graph);
     let mut rewriter: Option<Rewriter> = None;
     let next = rebuild(axes, graph, |b, id, node| {
         let rewriter = rewriter.get_or_insert_with(|| Rewriter::new(b, only));
@@ -79,26 +79,44 @@ fn round(axes: &SharedAxes, graph: &Graph, only: Option<&'static Rule>) -> Graph
             }
             op => rewriter.make(op.clone(), &node.args),
         };
-        rewriter.note(new, fan[id.index()]);
+        rewriter.note(new, readers[id.index()]);
         new
     });
     crate::rebuild::drop_dead(axes, &next)
 }
 
-/// How many computations read a node, be it through views of it.
-fn fan(graph: &Graph) -> Vec<usize> {
+/// How a node is read.
+#[derive(Clone, Copy, Default)]
+struct Readers {
+    /// By how many nodes and outputs.
+    all: usize,
+    /// In how many ways: views count apart, computations that read all of it count once together.
+    ways: usize,
+}
+
+fn readers(graph: &Graph) -> Vec<Readers> {
     let live = graph.live();
-    let mut fan = vec![0; graph.nodes.len()];
+    let mut readers = vec![Readers::default(); graph.nodes.len()];
+    let mut whole = vec![false; graph.nodes.len()];
     for o in &graph.outputs {
-        fan[o.index()] += 1;
+        readers[o.index()].all += 1;
+        whole[o.index()] = true;
     }
     for (i, node) in graph.nodes.iter().enumerate().rev().filter(|(i, _)| live[*i]) {
-        let readers = if node.op.rule().moves() { fan[i] } else { 1 };
-        for a in &node.args {
-            fan[a.index()] += readers;
+        readers[i].ways += usize::from(whole[i]);
+        let mut args = node.args.clone();
+        args.sort();
+        args.dedup();
+        for a in args {
+            readers[a.index()].all += 1;
+            if node.op.rule().moves() {
+                readers[a.index()].ways += readers[i].ways;
+            } else {
+                whole[a.index()] = true;
+            }
         }
     }
-    fan
+    readers
 }
 
 /// What rules build with: every node it makes has been simplified itself.
@@ -107,8 +125,8 @@ struct Rewriter {
     only: Option<&'static Rule>,
     /// What a node was rewritten to.
     settled: RefCell<BTreeMap<NodeId, NodeId>>,
-    /// How many computations read a node, where that is known.
-    fan: RefCell<BTreeMap<NodeId, usize>>,
+    /// How a node is read, where that is known.
+    readers: RefCell<BTreeMap<NodeId, Readers>>,
     /// Values of nodes known while compiling.
     values: RefCell<BTreeMap<NodeId, Value>>,
 }
@@ -119,7 +137,7 @@ impl Rewriter {
             b: b.clone(),
             only,
             settled: RefCell::default(),
-            fan: RefCell::default(),
+            readers: RefCell::default(),
             values: RefCell::default(),
         }
     }
@@ -152,14 +170,21 @@ impl Rewriter {
         }
     }
 
-    /// `readers` more computations read this node.
-    fn note(&self, id: NodeId, readers: usize) {
-        *self.fan.borrow_mut().entry(id).or_default() += readers;
+    /// More readers of a node.
+    fn note(&self, id: NodeId, more: Readers) {
+        let mut readers = self.readers.borrow_mut();
+        let known = readers.entry(id).or_default();
+        *known = Readers { all: known.all + more.all, ways: known.ways + more.ways };
     }
 
-    /// Whether one computation alone reads the node, so that nothing is lost when it computes something else.
+    /// Whether a node is read in one way, so that nothing is lost when only that part of it is computed.
+    fn one_way(&self, id: NodeId) -> bool {
+        self.readers.borrow().get(&id).is_some_and(|r| r.ways == 1)
+    }
+
+    /// Whether one node alone reads a node.
     fn single(&self, id: NodeId) -> bool {
-        self.fan.borrow().get(&id) == Some(&1)
+        self.readers.borrow().get(&id).is_some_and(|r| r.all == 1)
     }
 
     fn ty(&self, id: NodeId) -> Type {

@@ -1,4 +1,5 @@
 //! Pads with zeros: what a slice's derivative leaves behind.
+use super::views::touches;
 use super::{Rewriter, Rule};
 use stmc_ir::ops::{Concat, Pad, Reduction, Scalar, Slice};
 use stmc_ir::{AxisId, DType, Dim, Node, NodeId, Op, Type};
@@ -6,6 +7,8 @@ use stmc_ir::{AxisId, DType, Dim, Node, NodeId, Op, Type};
 pub(super) const RULES: &[Rule] = &[
     Rule { name: "pad(x, 0) => x", apply: pad_none },
     Rule { name: "pad(pad(x, a), a) => pad(x, a)", apply: pad_pad },
+    Rule { name: "pad(windows(x, a), b) => windows(pad(x, b), a)", apply: pad_windows },
+    Rule { name: "concat(windows(x), windows(y)) => windows(concat(x, y))", apply: concat_views },
     Rule { name: "pad(x, a) + pad(y, a) => concat(x, y; a)", apply: sum_of_pads },
     Rule { name: "sum(pad(x, a), a) => sum(x, a)", apply: sum_pad },
     Rule { name: "dot(pad(x, a), y; a) => dot(x, slice(y, a); a)", apply: dot_pad },
@@ -30,6 +33,32 @@ fn pad_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {
     }
     let pad = Pad { low: outer.low + inner.low, high: outer.high + inner.high, ..inner };
     Some(r.make(Op::Pad(pad), &[x]))
+}
+
+/// All padding first, so that windows along several axes are views of one padded tensor.
+fn pad_windows(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Pad(p) = node.op else { return None };
+    let inner = r.node(node.args[0]);
+    let Op::Windows(w) = inner.op else { return None };
+    if p.axis == w.axis || p.axis == w.tap {
+        return None;
+    }
+    let padded = r.make(node.op.clone(), &[inner.args[0]]);
+    Some(r.make(inner.op, &[padded]))
+}
+
+/// The same for a periodic axis, whose padding is a concatenation.
+fn concat_views(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Concat(c) = node.op else { return None };
+    let first = r.node(*node.args.first()?);
+    let same = |x: &NodeId| r.b.graph().node(*x).op == first.op;
+    let apart = matches!(first.op, Op::Windows(_) | Op::Pad(_)) && !touches(&first.op, c.axis);
+    if !apart || !node.args.iter().all(same) {
+        return None;
+    }
+    let parts: Vec<NodeId> = node.args.iter().map(|x| r.node(*x).args[0]).collect();
+    let joined = r.make(node.op.clone(), &parts);
+    Some(r.make(first.op, &[joined]))
 }
 
 /// The terms of a sum whose inner sums nothing else reads.

@@ -53,18 +53,21 @@ fn slice_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let (s, y) = slice_of(node)?;
     let inner = r.node(y);
     let (Op::Pad(p), 1) = (inner.op, s.step) else { return None };
-    if p.axis != s.axis || p.gap != 0 {
+    if p.axis != s.axis {
         return None;
     }
-    let x = inner.args[0];
-    let (begin, end) = (p.low, p.low + r.extent(x, p.axis));
-    let (from, to) = (s.start.max(begin), (s.start + s.len).min(end));
+    // Element i lies at low + stride * i; those from `from` to before `to` lie in the slice.
+    let (x, stride) = (inner.args[0], p.gap + 1);
+    let count = r.extent(x, p.axis);
+    let before = |place: usize| place.saturating_sub(p.low).div_ceil(stride).min(count);
+    let (from, to) = (before(s.start), before(s.start + s.len));
     if from >= to {
         return Some(r.b.fill(from_bits(p.fill, node.ty.dtype), &node.ty));
     }
-    let kept = r.make(Op::Slice(Slice::range(s.axis, from - begin, to - from)), &[x]);
-    let pad = Pad { low: from - s.start, high: s.start + s.len - to, ..p };
-    Some(if pad.low + pad.high == 0 { kept } else { r.make(Op::Pad(pad), &[kept]) })
+    let kept = r.make(Op::Slice(Slice::range(s.axis, from, to - from)), &[x]);
+    let low = p.low + stride * from - s.start;
+    let high = s.start + s.len - 1 - (p.low + stride * (to - 1));
+    Some(r.make(Op::Pad(Pad { low, high, ..p }), &[kept]))
 }
 
 fn slice_gaps(r: &Rewriter, node: &Node) -> Option<NodeId> {
@@ -151,18 +154,15 @@ fn slice_windows(r: &Rewriter, node: &Node) -> Option<NodeId> {
     Some(r.make(Op::Windows(windows), &[slice]))
 }
 
-/// Past an op that does not touch the axis. If it computes, only if nothing else wants its other elements.
+/// Past an op that does not touch the axis. If it computes or copies, only if nothing else wants its other elements.
 fn slice_other(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let (s, y) = slice_of(node)?;
     let inner = r.node(y);
-    let computes = matches!(inner.op, Op::Scalar(_) | Op::Cast(_) | Op::Dot(_) | Op::Reduce(_) | Op::Fold(_));
-    let view = inner.op.rule().moves() && !matches!(inner.op, Op::Slice(_));
-    if touches(&inner.op, s.axis) || !(view || computes && r.single(y)) {
+    let view = inner.op.rule().moves() && inner.args.len() == 1 && !matches!(inner.op, Op::Slice(_));
+    let costly = matches!(inner.op, Op::Scalar(_) | Op::Cast(_) | Op::Dot(_) | Op::Reduce(_) | Op::Concat(_));
+    if touches(&inner.op, s.axis) || !(view || costly && r.one_way(y)) {
         return None;
     }
     let args: Vec<NodeId> = inner.args.iter().map(|x| sliced(r, s, *x)).collect();
-    let result = r.make(inner.op.clone(), &args);
-    // A concatenation of parts that all lack the axis cannot have it, so some operand was sliced.
-    debug_assert_eq!(r.ty(result), node.ty);
-    Some(result)
+    Some(r.make(inner.op.clone(), &args))
 }

@@ -1,6 +1,6 @@
 //! Views of views.
 use super::{Rewriter, Rule};
-use stmc_ir::ops::{Expand, Flatten, Rename, Slice, Unflatten};
+use stmc_ir::ops::{Expand, Flatten, Pad, Rename, Slice, Unflatten};
 use stmc_ir::{AxisId, Dim, Node, NodeId, Op};
 
 pub(super) const RULES: &[Rule] = &[
@@ -14,6 +14,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule { name: "concat(x, concat(y, z)) => concat(x, y, z)", apply: concat_concat },
     Rule { name: "sum(x, a: 1) => flatten(x)", apply: reduce_one },
     Rule { name: "windows(x, size: 1) => expand(slice(x))", apply: windows_one },
+    Rule { name: "windows(x, size: n, stride: n) => unflatten(x)", apply: windows_apart },
+    Rule { name: "fold(x, size: n, stride: n) => flatten(x)", apply: fold_apart },
 ];
 
 /// `x` with other names; `x` itself if they are the same.
@@ -111,7 +113,39 @@ fn windows_one(r: &Rewriter, node: &Node) -> Option<NodeId> {
     Some(r.make(Op::Expand(Expand { axis: w.tap, extent: 1 }), &[slice]))
 }
 
-/// For `Unflatten` and friends: whether an op names the axis at all.
+fn windows_apart(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Windows(w) = node.op else { return None };
+    if w.size != w.stride || w.dilation != 1 {
+        return None;
+    }
+    let count = node.ty.extent(w.axis).expect("windows keep the axis");
+    let covered = r.make(Op::Slice(Slice::range(w.axis, 0, count * w.size)), &[node.args[0]]);
+    let into = vec![Dim { axis: w.axis, extent: count }, Dim { axis: w.tap, extent: w.size }];
+    Some(r.make(Op::Unflatten(Unflatten { axis: w.axis, into }), &[covered]))
+}
+
+/// Windows that do not overlap are laid side by side.
+fn fold_apart(r: &Rewriter, node: &Node) -> Option<NodeId> {
+    let Op::Fold(f) = node.op else { return None };
+    let taps = r.extent(node.args[0], f.tap);
+    if taps > f.stride || f.dilation != 1 {
+        return None;
+    }
+    let whole = r.make(Op::Pad(Pad::around(f.tap, 0, f.stride - taps, 0)), &[node.args[0]]);
+    Some(laid_out(r, whole, f.axis, f.tap, f.extent))
+}
+
+/// Steps of `axis` with the pieces of each along `inner`, one after the other, cut or filled up to an extent.
+pub(super) fn laid_out(r: &Rewriter, x: NodeId, axis: AxisId, inner: AxisId, extent: usize) -> NodeId {
+    let flat = r.make(Op::Flatten(Flatten { axes: vec![axis, inner], into: axis }), &[x]);
+    let have = r.extent(flat, axis);
+    if have > extent {
+        return r.make(Op::Slice(Slice::range(axis, 0, extent)), &[flat]);
+    }
+    r.make(Op::Pad(Pad::around(axis, 0, extent - have, 0)), &[flat])
+}
+
+/// Whether an op names the axis at all.
 pub(super) fn touches(op: &Op, axis: AxisId) -> bool {
     match op {
         Op::Expand(e) => e.axis == axis,
