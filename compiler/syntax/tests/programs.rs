@@ -6,11 +6,12 @@ use stmc_base::{SourceId, Sources, diagnostic::Style};
 
 /// The `.stm` files of a folder and those in it, sorted.
 fn programs(folder: &Path) -> Vec<(PathBuf, String)> {
-    let entries = std::fs::read_dir(folder).expect("the folder is there").map(|e| e.unwrap().path());
+    let entries =
+        std::fs::read_dir(folder).expect("the folder is there").map(|e| e.expect("an entry").path());
     let mut all: Vec<_> = entries
         .flat_map(|p| match p.extension() {
             _ if p.is_dir() => programs(&p),
-            Some(e) if e == "stm" => vec![(p.clone(), std::fs::read_to_string(&p).unwrap())],
+            Some(e) if e == "stm" => vec![(p.clone(), std::fs::read_to_string(&p).expect("it is readable"))],
             _ => vec![],
         })
         .collect();

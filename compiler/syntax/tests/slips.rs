@@ -1,6 +1,7 @@
 //! What people get wrong and what they are told: the table `slips.txt`. Each program stands under its title, its
 //! messages follow as lines `=> CODE line:column: message` and `=>     help`. With `STMC_BLESS` set the messages are
 //! written anew; the diff is to be read.
+#![allow(clippy::unwrap_used)] // A test helper is test code; clippy knows only the tests themselves.
 use std::fmt::Write;
 use std::path::Path;
 use stmc_base::Sources;

@@ -30,11 +30,13 @@ const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
     condition_first,
     names_without_parentheses,
     reserved_as_name,
+    half_choice,
     misspelled_declaration,
     comma_after_statement,
     missing_comma,
     missing_comma_at_line_end,
     one_thing_missing,
+    missing_equals,
     two_words,
     line_goes_on,
     anything,
@@ -183,8 +185,8 @@ const BEFORE_VALUES: &[&str] = &[
 
 /// No value begins with these.
 const AFTER_VALUES: &[&str] = &[
-    "}", ")", "]", ",", "=", "*", "/", "|>", "=>", ";", "^", "+", "<", ">", "==", ":", "~", "->", "then",
-    "else",
+    "}", ")", "]", ",", ";", ":", ".", "=", "=>", "->", "~", "*", "/", "^", "+", "<", ">", "<=", ">=", "==",
+    "!=", "|>", "and", "or", "then", "else",
 ];
 
 fn awaits_value(text: &str) -> bool {
@@ -417,7 +419,7 @@ fn misspelled_declaration(s: &Site) -> Option<Diagnostic> {
     }
     if starters.contains(&word.text) {
         return is_found.then(|| {
-            let help = format!("what can is {}", names(s.expected).join(", "));
+            let help = possible(s);
             s.at(&word, format!("`{}` cannot stand here", word.text)).help(help)
         });
     }
@@ -482,13 +484,31 @@ fn missing_comma_at_line_end(s: &Site) -> Option<Diagnostic> {
         .then(|| s.at(&before, format!("a `,` is missing after `{}`", before.text)))
 }
 
+/// `let a 1`
+fn missing_equals(s: &Site) -> Option<Diagnostic> {
+    (s.wants(Rule::equals) && s.found.begins_operand() && !s.wants(Rule::arrow))
+        .then(|| s.here(format!("`=` is missing before {}", s.shown())))
+}
+
 /// Only one thing could follow.
 fn one_thing_missing(s: &Site) -> Option<Diagnostic> {
-    let names = names(s.expected);
-    match &names[..] {
-        [only] if only.starts_with('`') => Some(s.here(format!("{only} is missing before {}", s.shown()))),
+    match &names(s.expected)[..] {
+        [only] => Some(s.here(format!("{only} is missing before {}", s.shown()))),
         _ => None,
     }
+}
+
+/// `if c a else b`, `if c then a`
+fn half_choice(s: &Site) -> Option<Diagnostic> {
+    let missing = if s.wants(Rule::kw_then) {
+        "then"
+    } else if s.wants(Rule::kw_else) && !s.wants(Rule::newline) {
+        "else"
+    } else {
+        return None;
+    };
+    let diagnostic = s.here(format!("the `{missing}` of this choice is missing before {}", s.shown()));
+    Some(diagnostic.help("write `if c then a else b`"))
 }
 
 fn two_words(s: &Site) -> Option<Diagnostic> {
@@ -510,12 +530,12 @@ fn line_goes_on(s: &Site) -> Option<Diagnostic> {
 
 fn anything(s: &Site) -> Option<Diagnostic> {
     let diagnostic = s.here(format!("{} cannot stand here", s.shown()));
-    let names = names(s.expected);
-    Some(if names.is_empty() {
-        diagnostic
-    } else {
-        diagnostic.help(format!("what can is {}", names.join(", ")))
-    })
+    Some(if names(s.expected).is_empty() { diagnostic } else { diagnostic.help(possible(s)) })
+}
+
+/// What could stand at the place.
+fn possible(s: &Site) -> String {
+    format!("here could stand {}", names(s.expected).join(", "))
 }
 
 fn listed(words: &[&str]) -> String {
@@ -568,6 +588,9 @@ fn name(rule: Rule) -> Option<&'static str> {
         kw_then => "`then`",
         kw_else => "`else`",
         entry | key => "an entry",
-        _ => "a declaration",
+        kw_use | kw_axis | kw_axes | kw_hyper | kw_fn | kw_layer | kw_model | kw_schedule | kw_optimizer
+        | kw_data | kw_train | kw_tune | kw_let | kw_assert | declares | item | stmt => "a declaration",
+        kw_from | kw_field | kw_sample | kw_split | kw_balance | kw_augment => "a line of `data`",
+        _ => return None,
     })
 }
