@@ -1,1 +1,8 @@
-//! stmc-tests.
+//! Tests that span crates, and what they share: small graphs, every device of this machine, and the comparison of the two.
+
+#[allow(clippy::new_without_default, clippy::must_use_candidate)] // written for the tests of one crate
+#[path = "../../compiler/passes/tests/common/mod.rs"]
+pub mod lab;
+
+pub mod agree;
+pub mod devices;

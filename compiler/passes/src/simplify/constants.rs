@@ -17,6 +17,10 @@ fn table(r: &Rewriter, node: &Node) -> Option<NodeId> {
     if leaf || node.ty.len() > ELEMENTS || matches!(node.op, Op::Expand(_)) {
         return None;
     }
+    // Draws depend on the seed and the update as well; loops have rewrites of their own.
+    if matches!(node.op, Op::Random(_) | Op::Scan(_) | Op::ScanResult(_)) {
+        return None;
+    }
     let mut cost = node.op.rule().cost();
     let mut read = 0;
     for a in &node.args {
