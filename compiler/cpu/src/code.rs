@@ -7,8 +7,10 @@ mod core;
 mod lanes;
 mod loops;
 mod place;
+pub(crate) mod stages;
 mod sums;
 
+use crate::schedule::{Loops, Tiled, schedule};
 use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName, types};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -17,7 +19,7 @@ use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module};
 use std::sync::Arc;
-use stmc_ir::kernel::{Block, Kernel};
+use stmc_ir::kernel::Kernel;
 use stmc_kernels::Isa;
 
 /// Runs the parallel iterations `begin .. end`; a kernel without parallel loops has one.
@@ -50,9 +52,9 @@ impl Compiler {
     }
 
     /// Compiles loops. The code lives as long as the compiler.
-    pub(crate) fn compile(&mut self, kernel: &Kernel, block: &Block) -> Result<Code, String> {
+    pub(crate) fn compile(&mut self, kernel: &Kernel, loops: &Loops) -> Result<Code, String> {
         let mut context = Context::new();
-        context.func = function(kernel, block, &self.target, &mut self.scratch);
+        context.func = function(kernel, loops, &self.target, &mut self.scratch);
         let name = format!("{}_{}", kernel.name, self.compiled);
         self.compiled += 1;
         let failed = |error: &dyn std::fmt::Debug| format!("kernel `{}`: {error:?}", kernel.name);
@@ -81,7 +83,8 @@ impl Compiler {
 /// The code of a kernel before instructions are selected, as text.
 pub fn emit_clif(kernel: &Kernel, isa: Isa) -> Result<String, String> {
     let target = Target::new(isa)?;
-    let function = function(kernel, &kernel.loops(), &target, &mut FunctionBuilderContext::new());
+    let loops = schedule(kernel.loops().into_owned());
+    let function = function(kernel, &loops, &target, &mut FunctionBuilderContext::new());
     Ok(function.display().to_string())
 }
 
@@ -106,19 +109,23 @@ fn signature(convention: CallConv) -> Signature {
 
 fn function(
     kernel: &Kernel,
-    block: &Block,
+    loops: &Loops,
     target: &Target,
     scratch: &mut FunctionBuilderContext,
 ) -> Function {
     let signature = signature(target.native.default_call_conv());
     let mut function = Function::with_name_signature(UserFuncName::user(0, 0), signature);
-    loops::emit(kernel, block, target, &mut function, scratch);
+    loops::emit(kernel, loops, target, &mut function, scratch);
     function
 }
 
-/// Parallel iterations of loops: the product of the outermost perfect nest's extents.
-pub(crate) fn iterations(block: &Block) -> usize {
-    loops::parallel_nest(block).0.iter().map(|(_, extent)| extent).product()
+/// Parallel iterations of loops: the product of the outermost perfect nest's extents, but for the rows of a tile.
+pub(crate) fn iterations(loops: &Loops) -> usize {
+    let (mut nest, _) = loops::parallel_nest(&loops.block);
+    if loops.tiled == Tiled::Rows {
+        nest.pop();
+    }
+    nest.iter().map(|(_, extent)| extent).product()
 }
 
 /// The type of a value alone, and of four.

@@ -84,10 +84,10 @@ pub(crate) fn kernel(kernel: &Kernel, isa: Isa, compiler: &mut Compiler) -> Resu
         Body::Contraction(c) => return Ok(Ready::Contraction(Box::new(Prepared::new(c, isa)?))),
         Body::Loops(block) => block.clone(),
     };
-    let block = schedule(block);
-    let code = compiler.compile(kernel, &block)?;
-    let iterations = iterations(&block);
-    let units = (cost(&block.stmts) / UNIT_COST).clamp(1, MOST_UNITS).min(iterations.max(1));
+    let loops = schedule(block);
+    let code = compiler.compile(kernel, &loops)?;
+    let iterations = iterations(&loops);
+    let units = (cost(&loops.block.stmts) / UNIT_COST).clamp(1, MOST_UNITS).min(iterations.max(1));
     Ok(Ready::Loops { code, iterations, units })
 }
 

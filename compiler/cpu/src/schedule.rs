@@ -4,6 +4,7 @@
 //! order of iterations gives the same result. Loops that walk memory as one are merged, the loop along which memory is
 //! best read and written becomes the one over lanes, and long lanes are shared out. Everything else stays as it is.
 
+use crate::code::stages::{TILE, is_function};
 use crate::prepare::{UNIT_COST, cost};
 use stmc_ir::kernel::{Affine, Block, Inst, LoopKind, Stmt, ValId};
 use stmc_ir::types::DType;
@@ -27,15 +28,30 @@ struct Nest {
     body: Vec<Stmt>,
 }
 
+/// Loops in order.
+pub(crate) struct Loops {
+    pub(crate) block: Block,
+    pub(crate) tiled: Tiled,
+}
+
+/// What a parallel iteration is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tiled {
+    /// One of all parallel loops.
+    No,
+    /// One of all parallel loops but the innermost, which is done whole: with the lanes it makes a tile.
+    Rows,
+}
+
 /// The block in its best order.
-pub(crate) fn schedule(block: Block) -> Block {
-    let Some(mut nest) = Nest::of(&block) else { return block };
-    let mut block = block;
+pub(crate) fn schedule(mut block: Block) -> Loops {
+    let Some(mut nest) = Nest::of(&block) else { return Loops { block, tiled: Tiled::No } };
     nest.merge();
     nest.choose_lanes();
     nest.share_lanes(&mut block);
+    let tiled = nest.tile(&mut block);
     block.stmts = nest.stmts();
-    block
+    Loops { block, tiled }
 }
 
 impl Nest {
@@ -140,17 +156,57 @@ impl Nest {
 
     /// Cuts long lanes into pieces for several threads where the loops around are too few.
     fn share_lanes(&mut self, block: &mut Block) {
-        let (var, extent) = *self.loops.last().expect("a nest has its lanes");
+        let (_, extent) = *self.loops.last().expect("a nest has its lanes");
         let around: usize = self.loops.iter().map(|(_, extent)| extent).product::<usize>() / extent.max(1);
         let lane = cost(&self.body).div_ceil(4).max(1);
         let wanted = (UNIT_COST / lane).max(LINE).max(extent.div_ceil(UNITS));
         let divides = |share: &usize| share.is_multiple_of(LINE) && extent.is_multiple_of(*share);
         let share = (LINE..extent).rev().filter(divides).find(|&share| share <= 2 * wanted);
         let Some(share) = share.filter(|_| around < UNITS && extent >= 2 * wanted) else { return };
+        self.cut_lanes(share, block);
+    }
+
+    /// Makes tiles of a size that suits the functions of vectors, if the body calls any.
+    fn tile(&mut self, block: &mut Block) -> Tiled {
+        let calls = |stmt: &Stmt| matches!(stmt, Stmt::Let { inst, .. } if is_function(inst));
+        let straight = !self.body.iter().any(|stmt| matches!(stmt, Stmt::For { .. }));
+        if !straight || !self.body.iter().any(calls) {
+            return Tiled::No;
+        }
+        let (_, extent) = *self.loops.last().expect("a nest has its lanes");
+        if extent > TILE {
+            let share =
+                (LINE..=TILE).rev().find(|share| share.is_multiple_of(LINE) && extent.is_multiple_of(*share));
+            if let Some(share) = share {
+                self.cut_lanes(share, block);
+            }
+            return Tiled::No;
+        }
+        self.tile_rows(extent, block)
+    }
+
+    fn tile_rows(&mut self, lanes: usize, block: &mut Block) -> Tiled {
+        let around: usize = self.loops.iter().rev().skip(1).map(|(_, extent)| extent).product();
+        let [.., (var, extent), _] = self.loops[..] else { return Tiled::No };
+        let fits = |rows: &usize| rows * lanes <= TILE && (around / rows >= UNITS || around < UNITS);
+        let rows = (2..=extent).rev().filter(|rows| extent.is_multiple_of(*rows)).find(fits);
+        let Some(rows) = rows else { return Tiled::No };
+        if rows == extent {
+            return Tiled::Rows;
+        }
+        let [part, row] = [block.value(DType::I32), block.value(DType::I32)];
+        let index = Affine::term(part, rows as i64).plus(&Affine::term(row, 1));
+        self.before.insert(0, Stmt::Let { out: var, inst: Inst::Index(index) });
+        let lanes = self.loops.len() - 1;
+        self.loops.splice(lanes - 1..lanes, [(part, extent / rows), (row, rows)]);
+        Tiled::Rows
+    }
+
+    fn cut_lanes(&mut self, share: usize, block: &mut Block) {
+        let (var, extent) = self.loops.pop().expect("a nest has its lanes");
         let [part, inner] = [block.value(DType::I32), block.value(DType::I32)];
         let index = Affine::term(part, share as i64).plus(&Affine::term(inner, 1));
         self.body.insert(0, Stmt::Let { out: var, inst: Inst::Index(index) });
-        self.loops.pop();
         self.loops.extend([(part, extent / share), (inner, share)]);
     }
 }
@@ -179,7 +235,7 @@ fn sums_outside(body: &[Stmt], set: &mut Vec<stmc_ir::kernel::LocalId>) -> bool 
 fn each_index(stmt: &mut Stmt, visit: &mut dyn FnMut(&mut Affine)) {
     match stmt {
         Stmt::Let { inst: Inst::Load { index, .. } | Inst::Index(index), .. } | Stmt::Store { index, .. } => {
-            visit(index)
+            visit(index);
         }
         Stmt::For { body, .. } => body.iter_mut().for_each(|stmt| each_index(stmt, visit)),
         Stmt::Let { .. } | Stmt::Set { .. } => {}

@@ -351,3 +351,60 @@ fn nests_are_put_in_order() {
         );
     }
 }
+
+/// Functions on tiles of iterations: one after the other, summed up, in place, with what is the same for a whole row.
+#[test]
+fn functions_run_in_stages() {
+    let near = |is: u32, wanted: u32| {
+        let (x, y) = (f32::from_bits(is), f32::from_bits(wanted));
+        (x - y).abs() <= 1e-5 * (1.0 + y.abs())
+    };
+    for (rows, extent) in [(6, 43), (40, 32), (3, 2000), (1, 1500), (12, 5), (7, 1)] {
+        for sums in [false, true] {
+            let mut code = Code::new();
+            let (p, i) = (code.var(), code.var());
+            let sum = code.block.local(DType::F32);
+            let index = affine(&[(p, extent as i64), (i, 1)], 0);
+            let mut before = vec![];
+            if sums {
+                let zero = code.define(&mut before, DType::F32, Inst::Const(DType::F32, 0));
+                before.push(Stmt::Set { local: sum, value: zero });
+            }
+            let row =
+                code.define(&mut before, DType::F32, Inst::Load { param: 1, index: Affine::term(p, 1) });
+            let row = code.core(&mut before, Core::Tanh, &[row]);
+            let mut body = vec![];
+            let x = code.define(&mut body, DType::F32, Inst::Load { param: 0, index: index.clone() });
+            let bias = code.define(&mut body, DType::F32, Inst::Load { param: 1, index: Affine::term(i, 1) });
+            let x = code.core(&mut body, Core::Add, &[x, bias]);
+            let inner = code.core(&mut body, Core::Tanh, &[x]);
+            let between = code.core(&mut body, Core::Sub, &[inner, row]);
+            let outer = code.core(&mut body, Core::Exp, &[between]);
+            let wave = code.core(&mut body, Core::Sin, &[x]);
+            let y = code.core(&mut body, Core::Mul, &[outer, wave]);
+            let y = code.core(&mut body, Core::Add, &[y, inner]);
+            body.push(Stmt::Store { param: 0, index: index.clone(), value: y });
+            if sums {
+                let old = code.define(&mut body, DType::F32, Inst::Get(sum));
+                let new = code.core(&mut body, Core::Add, &[old, outer]);
+                body.push(Stmt::Set { local: sum, value: new });
+            }
+            before.push(each(i, extent, LoopKind::Lanes, body));
+            if sums {
+                let all = code.define(&mut before, DType::F32, Inst::Get(sum));
+                before.push(Stmt::Store { param: 2, index: Affine::term(p, 1), value: all });
+            }
+            let nest = each(p, rows, LoopKind::Parallel, before);
+            let params = [(DType::F32, Access::ReadWrite), READ, WRITE];
+            let kernel = code.kernel("stages", &params, &[], vec![nest]);
+            let lens = [rows * extent, 2000, 40];
+            let before: Vec<_> = lens.iter().zip(1..).map(|(&len, seed)| numbers(len, seed)).collect();
+            check(
+                &format!("{rows} x {extent}"),
+                &program(vec![kernel], &lens, vec![launch(3)]),
+                &before,
+                &near,
+            );
+        }
+    }
+}

@@ -206,17 +206,23 @@ impl Gen<'_> {
         for (i, &x) in x.iter().enumerate() {
             self.b.ins().store(flags, x, address, 16 * i as i32);
         }
+        self.call_code(function, address, x.len() * ty.lane_count() as usize);
+        (0..x.len()).map(|i| self.b.ins().load(ty, flags, address, 16 * i as i32)).collect()
+    }
+
+    /// Calls the precompiled function on `len` values in place.
+    pub(super) fn call_code(&mut self, function: Function, address: Value, len: usize) {
         let mut signature = Signature::new(self.target.native.default_call_conv());
         signature.params.extend([types::I64; 3].map(AbiParam::new));
         let signature = self.b.import_signature(signature);
         let code = self.b.ins().iconst(types::I64, function.code(self.target.isa) as usize as i64);
-        let len = self.b.ins().iconst(types::I64, x.len() as i64 * i64::from(ty.lane_count()));
+        let len = self.b.ins().iconst(types::I64, len as i64);
         self.b.ins().call_indirect(signature, code, &[address, address, len]);
-        (0..x.len()).map(|i| self.b.ins().load(ty, flags, address, 16 * i as i32)).collect()
     }
 }
 
-fn function(core: Core) -> Option<Function> {
+/// The precompiled function of an instruction that is one.
+pub(super) fn function(core: Core) -> Option<Function> {
     Some(match core {
         Core::Exp => Function::Exp,
         Core::Log => Function::Log,

@@ -2,6 +2,7 @@
 //! last few lanes one by one.
 
 use super::loops::{Gen, Val};
+use super::stages::TileLoops;
 use super::sums::{Role, Sum};
 use super::types_of;
 use cranelift_codegen::ir::{ConstantData, InstBuilder, Value, types};
@@ -24,16 +25,30 @@ pub(super) struct LaneLoop {
 }
 
 impl Gen<'_> {
-    /// The whole loop.
-    pub(super) fn lane_loop(&mut self, var: ValId, extent: usize, body: &[Stmt]) {
-        let Some(roles) = self.roles(body) else {
-            return self.serial(var, extent, body);
+    /// The whole loop, with the parallel loop around it if both make a tile.
+    pub(super) fn lane_loop(&mut self, tile: &TileLoops<'_>) {
+        let Some(roles) = self.roles(tile.body) else {
+            return self.serial(tile.var, tile.extent, tile.body);
         };
+        self.tile_lanes = Some((tile.var, tile.extent));
+        if !self.staged(tile, &roles) {
+            self.rows(tile, &roles);
+        }
+    }
+
+    /// All lanes of one row.
+    pub(super) fn lane_bundles(
+        &mut self,
+        var: ValId,
+        extent: usize,
+        body: &[Stmt],
+        roles: &[(LocalId, Role)],
+    ) {
         let step = WIDTH * VECTORS as i64;
         let (extent, many) = (extent as i64, extent as i64 / step * step);
         let whole = extent / WIDTH * WIDTH;
-        self.bundle_loop(var, (0, many), VECTORS, body, &roles);
-        self.bundle_loop(var, (many, whole), ((whole - many) / WIDTH) as usize, body, &roles);
+        self.bundle_loop(var, (0, many), VECTORS, body, roles);
+        self.bundle_loop(var, (many, whole), ((whole - many) / WIDTH) as usize, body, roles);
         self.count(var, whole, extent, 1, |g| g.stmts(body));
     }
 

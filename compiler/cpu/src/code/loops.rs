@@ -1,7 +1,9 @@
 //! Statements, in order: the walk that makes a kernel's function.
 
 use super::lanes::LaneLoop;
+use super::stages::{Stage, TileLoops};
 use super::{Target, types_of};
+use crate::schedule::{Loops, Tiled};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Function, InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -48,6 +50,10 @@ pub(super) struct Gen<'a> {
     pub(super) lanes: Option<LaneLoop>,
     /// The instruction that defines each value; loop variables have none.
     pub(super) insts: Vec<Option<&'a Inst>>,
+    /// The stage that code is made for. `None`: all is done at once.
+    pub(super) stage: Option<Stage>,
+    /// The variable and the extent of the loop over lanes whose tile is worked on.
+    pub(super) tile_lanes: Option<(ValId, usize)>,
     /// Memory of a call to a function of vectors.
     pub(super) slot: Option<cranelift_codegen::ir::StackSlot>,
 }
@@ -55,11 +61,12 @@ pub(super) struct Gen<'a> {
 /// Fills `function` with the code of the loops.
 pub(super) fn emit(
     kernel: &Kernel,
-    block: &Block,
+    loops: &Loops,
     target: &Target,
     function: &mut Function,
     scratch: &mut FunctionBuilderContext,
 ) {
+    let block = &loops.block;
     let mut b = FunctionBuilder::new(function, scratch);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
@@ -84,11 +91,14 @@ pub(super) fn emit(
         locals: vec![],
         lanes: None,
         insts,
+        stage: None,
+        tile_lanes: None,
         slot: None,
     };
     g.enter(params, scalars);
-    let (nest, body) = parallel_nest(block);
-    g.parallel(&nest, begin, end, body);
+    let (mut nest, body) = parallel_nest(block);
+    let rows = if loops.tiled == Tiled::Rows { nest.pop() } else { None };
+    g.parallel(&nest, begin, end, rows, body);
     g.b.ins().return_(&[]);
     g.b.finalize(target.native.frontend_config());
 }
@@ -126,9 +136,16 @@ impl Gen<'_> {
     }
 
     /// The iterations `begin .. end` of the flattened nest: indices are divided out once, then counted on.
-    fn parallel(&mut self, nest: &[(ValId, usize)], begin: Value, end: Value, body: &[Stmt]) {
+    fn parallel(
+        &mut self,
+        nest: &[(ValId, usize)],
+        begin: Value,
+        end: Value,
+        rows: Option<(ValId, usize)>,
+        body: &[Stmt],
+    ) {
         if nest.is_empty() {
-            return self.stmts(body);
+            return self.iteration(rows, body);
         }
         let mut counters = vec![];
         let mut rest = begin;
@@ -155,7 +172,7 @@ impl Gen<'_> {
             let index = self.b.use_var(counter);
             self.bind_loop(var, index);
         }
-        self.stmts(body);
+        self.iteration(rows, body);
         self.count_on(nest, &counters);
         let at = self.b.use_var(linear);
         let next = self.b.ins().iadd_imm_s(at, 1);
@@ -164,6 +181,15 @@ impl Gen<'_> {
         self.b.seal_block(head);
         self.b.switch_to_block(exit);
         self.b.seal_block(exit);
+    }
+
+    /// What one parallel iteration does.
+    fn iteration(&mut self, rows: Option<(ValId, usize)>, body: &[Stmt]) {
+        let Some(rows) = rows else { return self.stmts(body) };
+        let Some((Stmt::For { var, extent, body, .. }, before)) = body.split_last() else {
+            unreachable!("tiles end with a loop over lanes");
+        };
+        self.lane_loop(&TileLoops { rows: Some(rows), before, var: *var, extent: *extent, body });
     }
 
     /// Adds one to the innermost counter, and carries.
@@ -186,6 +212,8 @@ impl Gen<'_> {
     pub(super) fn stmts(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
             match stmt {
+                Stmt::Let { out, .. } if self.skips(*out) => {}
+                Stmt::Set { .. } | Stmt::Store { .. } if self.defers_effects() => {}
                 Stmt::Let { out, inst } => {
                     let val = self.inst(*out, inst);
                     self.bind(*out, val);
@@ -193,7 +221,7 @@ impl Gen<'_> {
                 Stmt::Set { local, value } => self.set(*local, *value),
                 Stmt::Store { param, index, value } => self.store(*param, index, *value),
                 Stmt::For { var, extent, kind: LoopKind::Lanes, body } if self.lanes.is_none() => {
-                    self.lane_loop(*var, *extent, body);
+                    self.lane_loop(&TileLoops { rows: None, before: &[], var: *var, extent: *extent, body });
                 }
                 Stmt::For { var, extent, body, .. } => self.serial(*var, *extent, body),
             }
@@ -275,7 +303,10 @@ impl Gen<'_> {
             Inst::Scalar(i) => self.scalars[*i].clone(),
             Inst::Get(local) => self.get(*local),
             Inst::Index(index) => self.index_value(index),
-            Inst::Core(core, args) => self.core(*core, args, self.dtype(out)),
+            Inst::Core(core, args) => match self.through_tile(out, args) {
+                Some(val) => val,
+                None => self.core(*core, args, self.dtype(out)),
+            },
         }
     }
 
