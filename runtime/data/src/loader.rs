@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use stmc_base::Diagnostic;
 use stmc_ir::data::Slab;
-use stmc_ir::program::Buffer;
+use stmc_ir::program::{Buffer, BufferDim};
 
 /// A place in the sequence of batches. The default is the start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
@@ -175,13 +175,12 @@ impl Loader {
         let (rows, dims) =
             to.dims.split_first().expect("a slab that a sample variable moves has a batch axis");
         assert_eq!(rows.extent, batch.rows.len(), "`{}` holds a batch", to.name);
-        let strides: Vec<usize> = dims.iter().map(|d| d.stride).collect();
-        let mut values = vec![0; slab.shape().iter().product()];
+        let (shape, strides) = (slab.shape(), dims.iter().map(|d| d.stride).collect::<Vec<_>>());
+        check_shape(to, dims, &shape);
+        let mut values = vec![0; shape.iter().product()];
         for (i, row) in batch.rows.iter().enumerate() {
             self.read(slab, row, &mut values)?;
-            let image =
-                Image { shape: &slab.shape(), strides: &strides, backwards: &self.backwards(slab, row) };
-            check_shape(to, dims.iter().map(|d| d.extent), image.shape);
+            let image = Image { shape: &shape, strides: &strides, backwards: &self.backwards(slab, row) };
             image.scatter(&values, to.origin + i * rows.stride, memory);
         }
         Ok(())
@@ -191,7 +190,7 @@ impl Loader {
     pub fn fill_fixed(&self, slab: usize, to: &Buffer, memory: &mut [u32]) -> Result<(), DataError> {
         let slab = &self.slabs()[slab];
         assert!(!slab.is_moved(), "`{}` is the same for all samples", to.name);
-        check_shape(to, to.dims.iter().map(|d| d.extent), &slab.shape());
+        check_shape(to, &to.dims, &slab.shape());
         let mut values = vec![0; slab.shape().iter().product()];
         self.read(slab, &Row { positions: vec![], flips: vec![] }, &mut values)?;
         to.scatter(&values, memory);
@@ -221,8 +220,8 @@ impl Loader {
     }
 }
 
-fn check_shape(to: &Buffer, extents: impl Iterator<Item = usize>, shape: &[usize]) {
-    let extents: Vec<usize> = extents.collect();
+fn check_shape(to: &Buffer, dims: &[BufferDim], shape: &[usize]) {
+    let extents: Vec<usize> = dims.iter().map(|d| d.extent).collect();
     assert_eq!(extents, shape, "`{}` has the axes that its slab keeps", to.name);
 }
 
@@ -235,20 +234,35 @@ struct Image<'a> {
 
 impl Image<'_> {
     fn scatter(&self, values: &[u32], at: usize, memory: &mut [u32]) {
-        let (Some((&extent, shape)), Some((&stride, strides)), Some((&backwards, rest))) =
-            (self.shape.split_first(), self.strides.split_first(), self.backwards.split_first())
+        let ([extent, shape @ ..], [stride, strides @ ..], [backwards, rest @ ..]) =
+            (self.shape, self.strides, self.backwards)
         else {
             memory[at] = values[0];
             return;
         };
-        if shape.is_empty() && stride == 1 && !backwards {
-            memory[at..at + extent].copy_from_slice(values);
+        if shape.is_empty() {
+            scatter_row(values, *backwards, *stride, &mut memory[at..]);
             return;
         }
         let inner = Image { shape, strides, backwards: rest };
         for (i, values) in values.chunks_exact(values.len() / extent).enumerate() {
-            let i = if backwards { extent - 1 - i } else { i };
+            let i = if *backwards { extent - 1 - i } else { i };
             inner.scatter(values, at + i * stride, memory);
         }
+    }
+}
+
+fn scatter_row(values: &[u32], backwards: bool, stride: usize, memory: &mut [u32]) {
+    if stride == 1 {
+        let memory = &mut memory[..values.len()];
+        memory.copy_from_slice(values);
+        if backwards {
+            memory.reverse();
+        }
+        return;
+    }
+    for (i, value) in values.iter().enumerate() {
+        let i = if backwards { values.len() - 1 - i } else { i };
+        memory[i * stride] = *value;
     }
 }

@@ -1,4 +1,5 @@
 //! NPY and NPZ files of every numeric type, damaged ones, and ones larger than memory.
+#![allow(clippy::unwrap_used)] // In a test, a panic is the message.
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

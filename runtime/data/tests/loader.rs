@@ -223,7 +223,7 @@ fn errors_of_the_reader_come_back() {
     let mut ahead = Prefetch::start(loader, targets(), Position::default(), 5);
     assert!(ahead.next().expect("0 .. 5").is_ok());
     assert!(ahead.next().expect("5 .. 10").is_ok());
-    let error = ahead.next().expect("10 .. 15").err().expect("12 cannot be read");
+    let error = ahead.next().expect("10 .. 15").expect_err("12 cannot be read");
     assert_eq!(error.to_string(), "`counting`: the disk is gone");
     assert!(ahead.next().is_none());
 }

@@ -1,4 +1,5 @@
 //! The generator makes the same rain everywhere, and rain from which something can be learnt.
+#![allow(clippy::unwrap_used)] // In a test, a panic is the message.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
