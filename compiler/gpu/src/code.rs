@@ -52,8 +52,8 @@ impl Emit<'_> {
         ExpandValue::constant(ConstantValue::Int(value.into()), element(DType::I32)).value(self.0)
     }
 
-    /// Exactly this number. Zeros, infinities and NaN go by their bits, out of sight of CubeCL's folding, which takes
-    /// `0 * x` for 0 and cannot write what is not finite.
+    /// Exactly this number. Zeros, infinities and NaN go by their bits, out of sight of CubeCL's folding,
+    /// which takes `0 * x` for 0 and cannot write what is not finite.
     pub(crate) fn float(&self, value: f32) -> Value {
         if value == 0.0 || !value.is_finite() {
             return self.bits_as(self.word(value.to_bits()), DType::F32);

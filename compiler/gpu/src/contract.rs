@@ -1,5 +1,5 @@
-//! Contractions as loops for a GPU: an invocation computes a small tile of the result, so that it uses what it loads more
-//! than once.
+//! Contractions as loops for a GPU: an invocation computes a small tile of the result, so that it uses what
+//! it loads more than once.
 use stmc_ir::kernel::{Affine, Block, Contraction, Core, Inst, LoopKind, Operand, Stmt, ValId};
 use stmc_ir::types::DType;
 
@@ -97,7 +97,8 @@ impl<'a> Tiling<'a> {
         indices.into_iter().map(|index| self.define(stmts, Inst::Load { param, index })).collect()
     }
 
-    /// The element of an operand at row (or column) `i` of the tile along its second group and `j` along its third.
+    /// The element of an operand at row (or column) `i` of the tile along its second group and `j` along its
+    /// third.
     fn place(&self, o: &Operand, second: &[Loop], i: i64, third: &[Loop], j: i64) -> Affine {
         let groups = [(&self.g[..], &o.first), (second, &o.second), (third, &o.third)];
         let terms = groups.into_iter().flat_map(|(loops, strides)| loops.iter().zip(strides));

@@ -1,7 +1,7 @@
 //! Runs programs on a GPU: one buffer for the arena, one dispatch per launch, loops unrolled by the host.
 //!
-//! Nothing is allocated from step to step but CubeCL's own pooled launch arguments. Everything goes through one stream of
-//! the device, so commands take effect in the order they are given, from whichever thread.
+//! Nothing is allocated from step to step but CubeCL's own pooled launch arguments. Everything goes through
+//! one stream of the device, so commands take effect in the order they are given, from whichever thread.
 use crate::grid::{self, Grid};
 use crate::lower::GridKernel;
 use cubecl::bytes::Bytes;
@@ -46,7 +46,8 @@ struct Dispatch {
 }
 
 impl GpuDevice {
-    /// The best adapter that wgpu finds. Mesa's drivers write to stderr while it looks if `XDG_RUNTIME_DIR` is not set.
+    /// The best adapter that wgpu finds. Mesa's drivers write to stderr while it looks if `XDG_RUNTIME_DIR`
+    /// is not set.
     pub fn wgpu() -> Result<GpuDevice, DeviceError> {
         open(
             "wgpu",
@@ -125,7 +126,8 @@ impl GpuDevice {
     fn launcher(&self, arena: &Handle, grid: &Arc<Grid>, iterations: usize) -> KernelLauncher {
         let mut launcher = KernelLauncher::new(self.kernel(grid).settings());
         let words = arena.size() as usize / WORD;
-        // SAFETY: the arena has that many words, and the verifier keeps every index of a kernel inside its buffers.
+        // SAFETY: the arena has that many words, and the verifier keeps every index of a kernel inside its
+        // buffers.
         let buffer = unsafe { BufferArg::from_raw_parts(arena.clone(), words) };
         launcher.register_buffer(buffer, WORD);
         launcher.register_scalar(iterations as i32);

@@ -1,8 +1,8 @@
 //! Which loops a cube can share: folds, whose iterations meet only in what they add up.
 //!
-//! A grid with few invocations and long folds (the mean of a loss, the gradient of a bias) would leave a GPU idle; there a
-//! cube runs what an invocation would, each of its invocations a part of every fold. The parts are combined in a tree of
-//! fixed shape, so the order of a sum depends on its length alone.
+//! A grid with few invocations and long folds (the mean of a loss, the gradient of a bias) would leave a GPU
+//! idle; there a cube runs what an invocation would, each of its invocations a part of every fold. The parts
+//! are combined in a tree of fixed shape, so the order of a sum depends on its length alone.
 use std::collections::BTreeSet;
 use stmc_ir::kernel::{Access, Core, Inst, LocalId, Param, Stmt, ValId};
 
@@ -24,7 +24,8 @@ impl Fold<'_> {
     }
 }
 
-/// The iterations of the longest fold in a body that a cube can run as one. `None`: it has to be a single invocation.
+/// The iterations of the longest fold in a body that a cube can run as one. `None`: it has to be a single
+/// invocation.
 pub(crate) fn longest(body: &[Stmt], params: &[Param]) -> Option<usize> {
     let (mut common, mut private, mut read) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut longest, mut stored) = (0, false);

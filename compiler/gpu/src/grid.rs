@@ -1,7 +1,8 @@
-//! Kernels as grids: what one dispatch runs, an invocation per iteration of the loops that are spread over it.
+//! Kernels as grids: what one dispatch runs, an invocation per iteration of the loops that are spread over
+//! it.
 //!
-//! A perfect nest of `Parallel` and `Lanes` loops is spread whole. What is left runs in order within an invocation, or
-//! within a cube that shares its folds.
+//! A perfect nest of `Parallel` and `Lanes` loops is spread whole. What is left runs in order within an
+//! invocation, or within a cube that shares its folds.
 use crate::{contract, folds};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -25,13 +26,14 @@ pub(crate) struct Grid {
 pub(crate) enum Team {
     /// One invocation.
     Alone,
-    /// The invocations of a cube: all of them compute everything, but each only its part of a fold, and one stores.
+    /// The invocations of a cube: all of them compute everything, but each only its part of a fold, and one
+    /// stores.
     Cube,
 }
 
 impl Team {
-    /// Invocations of a cube. Alone, a multiple of every subgroup size in use, and small enough to fill the device with the
-    /// short grids of small models; in a team, what every device promises.
+    /// Invocations of a cube. Alone, a multiple of every subgroup size in use, and small enough to fill the
+    /// device with the short grids of small models; in a team, what every device promises.
     pub(crate) fn size(self) -> usize {
         match self {
             Team::Alone => 64,
@@ -39,8 +41,8 @@ impl Team {
         }
     }
 
-    /// A team is worth its barriers where there are too few iterations to fill a device and folds are long, and where a fold is
-    /// so long that software adapters, which stop after 65535 rounds, would cut it short.
+    /// A team is worth its barriers where there are too few iterations to fill a device and folds are long,
+    /// and where a fold is so long that software adapters, which stop after 65535 rounds, would cut it short.
     fn of(iterations: usize, longest_fold: Option<usize>) -> Team {
         match longest_fold {
             Some(fold) if fold > 32768 || (fold >= 256 && iterations < 16384) => Team::Cube,
@@ -118,7 +120,8 @@ impl Hash for Grid {
     }
 }
 
-/// Takes the loops of the nest into the grid, from the outside in, as far as it is perfect but for definitions.
+/// Takes the loops of the nest into the grid, from the outside in, as far as it is perfect but for
+/// definitions.
 pub(crate) fn spread(kernel: &Kernel) -> Grid {
     let Block { values, locals, mut stmts } = match &kernel.body {
         Body::Loops(block) => block.clone(),
@@ -138,7 +141,8 @@ pub(crate) fn spread(kernel: &Kernel) -> Grid {
 
 type Nest = (Vec<Stmt>, (ValId, usize), Vec<Stmt>);
 
-/// Definitions that every iteration may repeat, and then one loop with independent iterations and nothing else.
+/// Definitions that every iteration may repeat, and then one loop with independent iterations and nothing
+/// else.
 fn perfect(kernel: &Kernel, stmts: &[Stmt]) -> Option<Nest> {
     let (last, definitions) = stmts.split_last()?;
     let Stmt::For { var, extent, kind: LoopKind::Parallel | LoopKind::Lanes, body } = last else {

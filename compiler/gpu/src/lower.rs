@@ -1,8 +1,8 @@
 //! Grids in CubeCL's IR: one match per statement and per instruction.
 //!
-//! The kernel binds the arena alone. Its i32 scalars are, in order: the number of iterations, the offset of each param in
-//! the arena, the kernel's own i32 scalars; its f32 scalars are the kernel's own. A launch with 0 iterations does nothing
-//! but compile.
+//! The kernel binds the arena alone. Its i32 scalars are, in order: the number of iterations, the offset of
+//! each param in the arena, the kernel's own i32 scalars; its f32 scalars are the kernel's own. A launch with
+//! 0 iterations does nothing but compile.
 use crate::code::{Emit, WORD, element};
 use crate::folds::{self, Fold};
 use crate::grid::{Grid, Team};
@@ -32,7 +32,8 @@ pub(crate) struct GridKernel {
 }
 
 impl GridKernel {
-    /// Bounds are ours: a team past the last iteration does nothing, and indices stay inside by the kernel's invariant.
+    /// Bounds are ours: a team past the last iteration does nothing, and indices stay inside by the kernel's
+    /// invariant.
     pub(crate) fn settings(&self) -> KernelSettings {
         let cube = CubeDim::new_1d(self.grid.code.team.size() as u32);
         KernelSettings::new(cube.into(), ExecutionMode::Unchecked, AddressType::U32)
@@ -178,7 +179,8 @@ impl Lowering<'_> {
                     let fold = folds::fold(stmt).expect("the loops of a team are folds");
                     self.share(emit, member, &fold);
                 }
-                // Loops left in a grid run in order, lanes too: each invocation is a lane of the device already.
+                // Loops left in a grid run in order, lanes too: each invocation is a lane of the device
+                // already.
                 (Stmt::For { var, extent, kind: _, body }, None) => {
                     let (start, end, step) = (emit.int(0), self.extent(emit, *extent), emit.int(1));
                     emit.repeat((start, end, step), |emit, i| {

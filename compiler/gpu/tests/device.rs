@@ -3,17 +3,22 @@
 
 mod common;
 
-use common::{Builder, Code, bias_gelu, bits, contraction, device, floats, folds, launch, row_softmax, run};
+use common::{
+    Builder, Code, bias_gelu, bits, contraction, device, floats, folds, instruction, launch, row_softmax,
+    run, signatures,
+};
 use stmc_ir::device::{Device, Scalars};
-use stmc_ir::kernel::{Access, Affine, Body, Contraction, Core, Inst, Kernel, LoopKind, Operand, Param};
+use stmc_ir::kernel::{
+    Access, Affine, Body, Contraction, Core, Inst, Kernel, LocalId, LoopKind, Operand, Param, ValId,
+};
 use stmc_ir::kernel_interpret::Interpreter;
 use stmc_ir::program::{Binding, BufferId, BufferKind, ScalarArg, Step, StepTerm};
 use stmc_ir::types::DType;
 
 /// How far an instruction may be from the interpreter's value `want` for the operand `x`.
 ///
-/// These are the bounds of the WGSL specification, section "Floating Point Accuracy", except where noted: a GPU owes us
-/// no more, and CUDA's are tighter.
+/// These are the bounds of the WGSL specification, section "Floating Point Accuracy", except where noted: a
+/// GPU owes us no more, and CUDA's are tighter.
 fn tolerance(core: Core, x: f32, want: f32) -> f32 {
     let ulp = want.abs().max(f32::MIN_POSITIVE) * f32::EPSILON;
     match core {
@@ -33,7 +38,8 @@ fn tolerance(core: Core, x: f32, want: f32) -> f32 {
     }
 }
 
-/// Operands of a type. NaN, infinities and zeros of both signs are among the f32; subnormals are not, for a GPU may flush them.
+/// Operands of a type. NaN, infinities and zeros of both signs are among the f32; subnormals are not, for a
+/// GPU may flush them.
 fn operands(dtype: DType) -> Vec<u32> {
     match dtype {
         DType::F32 => bits(&[
@@ -96,33 +102,6 @@ fn tuples(core: Core, types: &[DType]) -> Vec<Vec<u32>> {
     }
     tuples.retain(|args| defined(core, args));
     tuples
-}
-
-/// Every combination of types that an instruction takes.
-fn signatures(core: Core) -> Vec<Vec<DType>> {
-    let mut signatures: Vec<Vec<DType>> = vec![vec![]];
-    for _ in 0..core.arity() {
-        let types = [DType::F32, DType::I32, DType::Bool];
-        signatures = signatures.iter().flat_map(|s| types.map(|dtype| [&s[..], &[dtype]].concat())).collect();
-    }
-    signatures.retain(|types| core.result(types).is_some());
-    signatures
-}
-
-/// `b<arity>[i] = core b0[i] b1[i] …`
-fn instruction(core: Core, types: &[DType], len: usize) -> Kernel {
-    let mut code = Code::default();
-    code.repeat(LoopKind::Parallel, len, |code, i| {
-        let at = Affine::term(i, 1);
-        let args: Vec<_> =
-            types.iter().enumerate().map(|(k, dtype)| code.load(*dtype, k, at.clone())).collect();
-        let result = code.core(core, &args);
-        code.store(types.len(), at, result);
-    });
-    let result = core.result(types).expect("operands fit the instruction");
-    let mut params: Vec<_> = types.iter().map(|dtype| (*dtype, Access::Read)).collect();
-    params.push((result, Access::Write));
-    code.kernel(core.name(), &params, &[])
 }
 
 #[test]
@@ -220,6 +199,61 @@ fn folds_agree_with_the_interpreter() {
     }
 }
 
+/// A loop over `b0` that looks like a fold: `body(code, local, x)` sets the local, which ends up in `b1[0]`.
+fn almost_a_fold(name: &str, body: impl FnOnce(&mut Code, LocalId, ValId)) -> Kernel {
+    let mut code = Code::default();
+    let local = code.block.local(DType::F32);
+    code.repeat(LoopKind::Serial, 300, |code, i| {
+        let x = code.load(DType::F32, 0, Affine::term(i, 1));
+        body(code, local, x);
+    });
+    let last = code.get(local);
+    code.store(1, Affine::constant(0), last);
+    code.kernel(name, &[(DType::F32, Access::Read), (DType::F32, Access::Write)], &[])
+}
+
+#[test]
+fn only_folds_are_shared() {
+    let Some(mut device) = device() else { return };
+    let join = |code: &mut Code, local, core, [a, b]: [ValId; 2]| {
+        let new = code.core(core, &[a, b]);
+        code.set(local, new);
+    };
+    let fold = almost_a_fold("a fold", |code, local, x| {
+        let old = code.get(local);
+        join(code, local, Core::Add, [old, x]);
+    });
+    let alternating = almost_a_fold("an alternating sum", |code, local, x| {
+        let old = code.get(local);
+        join(code, local, Core::Sub, [x, old]);
+    });
+    let doubling = almost_a_fold("a sum of itself", |code, local, _| {
+        let old = code.get(local);
+        join(code, local, Core::Add, [old, old]);
+    });
+    let running = almost_a_fold("a running sum", |code, local, x| {
+        let old = code.get(local);
+        join(code, local, Core::Add, [old, x]);
+        let new = code.get(local);
+        code.store(1, Affine::constant(1), new);
+    });
+    let dependent = almost_a_fold("a sum that is looked at", |code, local, x| {
+        let so_far = code.get(local);
+        let larger = code.core(Core::Max, &[so_far, x]);
+        let old = code.get(local);
+        join(code, local, Core::Add, [old, larger]);
+    });
+    for (kernel, shared) in
+        [(fold, true), (alternating, false), (doubling, false), (running, false), (dependent, false)]
+    {
+        let text = stmc_gpu::emit_wgsl(&kernel).expect("the kernel compiles");
+        assert_eq!(text.contains("workgroupBarrier"), shared, "{}", kernel.name);
+        let buffers = [small(300, 3), vec![0; 2]];
+        let want = run(&mut Interpreter::default(), &kernel, &buffers, &[]);
+        assert_eq!(run(&mut device, &kernel, &buffers, &[]), want, "{}", kernel.name);
+    }
+}
+
 #[test]
 fn pointwise_and_row_kernels_agree_with_the_interpreter() {
     let Some(mut device) = device() else { return };
@@ -270,7 +304,8 @@ fn advance() -> Kernel {
     )
 }
 
-/// A scan with a carry in two slots, a reversed one, constants, halos, parts of buffers, copies, fills and every scalar.
+/// A scan with a carry in two slots, a reversed one, constants, halos, parts of buffers, copies, fills and
+/// every scalar.
 fn scans() -> (Builder, Vec<BufferId>) {
     let mut builder = Builder::default();
     let first: Vec<u32> = bits(&[2.0, 3.0]);

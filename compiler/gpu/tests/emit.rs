@@ -3,11 +3,12 @@
 
 mod common;
 
-use common::{bias_gelu, contraction, folds, row_softmax};
+use common::{bias_gelu, contraction, folds, instruction, row_softmax, signatures};
 use stmc_gpu::{emit_cuda, emit_wgsl};
-use stmc_ir::Kernel;
+use stmc_ir::kernel::{Core, Kernel};
 
-/// Compares with `tests/golden/<name>`; `STMC_BLESS=1` writes it. Read every changed golden file before you commit it.
+/// Compares with `tests/golden/<name>`; `STMC_BLESS=1` writes it. Read every changed golden file before you
+/// commit it.
 fn check(name: &str, text: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("STMC_BLESS").is_some() {
@@ -54,13 +55,22 @@ fn emission_is_deterministic() {
     assert_eq!(emit_cuda(&kernel), emit_cuda(&kernel));
 }
 
-/// Leaves the CUDA text of the kernels above in a folder, for `nvrtc.py`.
+/// Every instruction and the kernels above; with `STMC_EMIT_CUDA`, their CUDA text is left in that folder for
+/// `nvrtc.py`.
 #[test]
-fn cuda_text_for_nvrtc() {
-    let Some(folder) = std::env::var_os("STMC_EMIT_CUDA") else { return };
-    let folder = std::path::PathBuf::from(folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    for kernel in [bias_gelu(64, 128), contraction(1, 512, 512, 64), row_softmax(64, 128), folds(300, 7)] {
-        std::fs::write(folder.join(format!("{}.cu", kernel.name)), emit_cuda(&kernel).unwrap()).unwrap();
+fn every_instruction_is_emitted() {
+    let operands =
+        |core: &Core| signatures(*core).into_iter().map(|types| instruction(*core, &types, 100)).collect();
+    let mut kernels: Vec<Kernel> = Core::ALL.iter().flat_map::<Vec<Kernel>, _>(operands).collect();
+    kernels.extend([bias_gelu(64, 128), contraction(1, 512, 512, 64), row_softmax(64, 128), folds(300, 7)]);
+    let folder = std::env::var_os("STMC_EMIT_CUDA").map(std::path::PathBuf::from);
+    for (i, kernel) in kernels.iter().enumerate() {
+        let text = emit_cuda(kernel).expect("the kernel compiles");
+        emit_wgsl(kernel).expect("the kernel compiles");
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).expect("the folder can be made");
+            std::fs::write(folder.join(format!("{i:02}_{}.cu", kernel.name)), text)
+                .expect("texts can be written");
+        }
     }
 }

@@ -83,6 +83,33 @@ impl Code {
     }
 }
 
+/// Every combination of types that an instruction takes.
+pub(crate) fn signatures(core: Core) -> Vec<Vec<DType>> {
+    let mut signatures: Vec<Vec<DType>> = vec![vec![]];
+    for _ in 0..core.arity() {
+        let types = [DType::F32, DType::I32, DType::Bool];
+        signatures = signatures.iter().flat_map(|s| types.map(|dtype| [&s[..], &[dtype]].concat())).collect();
+    }
+    signatures.retain(|types| core.result(types).is_some());
+    signatures
+}
+
+/// `b<arity>[i] = core b0[i] b1[i] …`
+pub(crate) fn instruction(core: Core, types: &[DType], len: usize) -> Kernel {
+    let mut code = Code::default();
+    code.repeat(LoopKind::Parallel, len, |code, i| {
+        let at = Affine::term(i, 1);
+        let args: Vec<_> =
+            types.iter().enumerate().map(|(k, dtype)| code.load(*dtype, k, at.clone())).collect();
+        let result = code.core(core, &args);
+        code.store(types.len(), at, result);
+    });
+    let result = core.result(types).expect("operands fit the instruction");
+    let mut params: Vec<_> = types.iter().map(|dtype| (*dtype, Access::Read)).collect();
+    params.push((result, Access::Write));
+    code.kernel(core.name(), &params, &[])
+}
+
 /// `b2[row, column] = gelu(b0[row, column] + b1[column])`.
 pub(crate) fn bias_gelu(rows: usize, columns: usize) -> Kernel {
     let mut code = Code::default();
@@ -169,7 +196,8 @@ pub(crate) fn contraction(g: usize, m: usize, n: usize, k: usize) -> Kernel {
     }
 }
 
-/// Folds of every kind, one after the other and one in the other: `b1[0] = Σ_i max_j b0[i, j]`, `b2[0] = min b0 + Σ b3`.
+/// Folds of every kind, one after the other and one in the other: `b1[0] = Σ_i max_j b0[i, j]`, `b2[0] = min
+/// b0 + Σ b3`.
 pub(crate) fn folds(rows: usize, columns: usize) -> Kernel {
     let mut code = Code::default();
     let locals = [DType::F32, DType::F32, DType::F32, DType::I32].map(|dtype| code.block.local(dtype));
