@@ -29,6 +29,8 @@ mod folds;
 #[cfg(feature = "gpu")]
 mod grid;
 #[cfg(feature = "gpu")]
+mod instruction;
+#[cfg(feature = "gpu")]
 mod lower;
 
 #[cfg(feature = "gpu")]
