@@ -1,1 +1,36 @@
-//! stmc-model.
+//! From syntax trees to typed graphs: names are resolved, statics evaluated, layers inlined, axes and extents checked.
+//! Every mistake that a user can make is found here, but for those in the text's form (`stmc-syntax`) and in the data's
+//! bytes (`stmc-data`).
+//!
+//! The phases stand apart because the data are opened between them: `resolve`, `data_sources`, (readers give a schema)
+//! `data_plan`, (readers count samples) `elaborate`.
+
+mod arith;
+mod axis;
+mod builtins;
+mod call;
+mod data;
+mod elab;
+mod elaborate;
+mod expr;
+mod fit;
+mod host;
+mod layer;
+pub mod library;
+mod metric;
+mod names;
+mod optimizer;
+mod pointwise;
+mod reduce;
+mod resolve;
+mod scan;
+mod scope;
+mod settings;
+mod shape;
+mod train;
+mod value;
+mod weights;
+
+pub use elaborate::{Counts, Request, data_plan, data_sources, elaborate, seed};
+pub use resolve::{Resolved, resolve};
+pub use settings::Settings;

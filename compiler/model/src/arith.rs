@@ -1,0 +1,454 @@
+//! Operators: on statics while compiling, on host scalars as expressions, on tensors as nodes.
+use crate::elab::{Elab, Eval};
+use crate::host;
+use crate::value::{Spanned, Tensor, Value};
+use std::rc::Rc;
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::host::{HostBinary, HostUnary};
+use stmc_ir::module::Init;
+use stmc_ir::ops::{Cast, Scalar};
+use stmc_ir::{AxisId, DType, HostExpr, Op, Type};
+use stmc_syntax::ast::{BinaryOp, UnaryOp};
+
+impl<'a> Elab<'a> {
+    /// `left op right`.
+    pub(crate) fn binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: Spanned<'a>,
+        right: Spanned<'a>,
+    ) -> Eval<Value<'a>> {
+        let left = Spanned { value: left.value.plain(), ..left };
+        let right = Spanned { value: right.value.plain(), ..right };
+        let span = if left.span.source == right.span.source { left.span.to(right.span) } else { op_span };
+        match (&left.value, &right.value) {
+            (_, Value::List(list)) if op == BinaryOp::In => {
+                Ok(Value::Bool(list.iter().any(|v| equal(&left.value, v) == Some(true))))
+            }
+            (Value::Axes(a), Value::Axes(b)) => self.axes_binary(op, op_span, a, b),
+            (Value::ByAxis(_) | Value::Record(_), _) | (_, Value::ByAxis(_) | Value::Record(_)) => {
+                self.by_axis_binary(op, op_span, &left, &right)
+            }
+            (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Add => {
+                Ok(Value::Position(*binder, k + i))
+            }
+            (Value::Int(i), Value::Position(binder, k)) if op == BinaryOp::Add => {
+                Ok(Value::Position(*binder, k + i))
+            }
+            (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Sub => {
+                Ok(Value::Position(*binder, k - i))
+            }
+            (Value::Init(_), _) | (_, Value::Init(_)) => self.init_binary(op, op_span, &left, &right),
+            (Value::Tensor(_), _) | (_, Value::Tensor(_)) => {
+                self.tensor_binary(op, op_span, &left, &right, span).map(Value::Tensor)
+            }
+            (Value::Host(_), _) | (_, Value::Host(_)) => self.host_binary(op, op_span, &left, &right),
+            _ => self.static_binary(op, op_span, &left, &right),
+        }
+    }
+
+    fn does_not_fit(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &Spanned<'a>,
+        right: &Spanned<'a>,
+    ) -> crate::elab::Failed {
+        let message =
+            format!("`{}` does not take {} and {}", op.text(), left.value.kind(), right.value.kind());
+        let mut diagnostic = Diagnostic::new(Code::E0403, op_span, message)
+            .label(left.span, left.value.kind())
+            .label(right.span, right.value.kind());
+        if matches!(left.value, Value::LayerDecl(..) | Value::Layer(_) | Value::Fn(_) | Value::Builtin(_)) {
+            diagnostic = diagnostic.help("apply it first: `x |> f`");
+        }
+        self.error(diagnostic)
+    }
+
+    fn axes_binary(&mut self, op: BinaryOp, op_span: Span, a: &[AxisId], b: &[AxisId]) -> Eval<Value<'a>> {
+        match op {
+            BinaryOp::Sub => Ok(Value::Axes(a.iter().copied().filter(|x| !b.contains(x)).collect())),
+            BinaryOp::Add => {
+                Ok(Value::Axes(a.iter().chain(b.iter().filter(|x| !a.contains(x))).copied().collect()))
+            }
+            BinaryOp::Eq => Ok(Value::Bool(a == b)),
+            BinaryOp::Ne => Ok(Value::Bool(a != b)),
+            _ => Err(self.fail(Code::E0403, op_span, format!("`{}` does not take axes", op.text()))),
+        }
+    }
+
+    /// Values by axis combine axis by axis.
+    fn by_axis_binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &Spanned<'a>,
+        right: &Spanned<'a>,
+    ) -> Eval<Value<'a>> {
+        let ((Value::ByAxis(by), _) | (_, Value::ByAxis(by))) = (&left.value, &right.value) else {
+            return Err(self.does_not_fit(op, op_span, left, right));
+        };
+        let axes: Vec<AxisId> = by.iter().map(|(a, _)| *a).collect();
+        let mut out = vec![];
+        for axis in axes {
+            let l = Spanned { value: self.for_axis(&left.value, axis, left.span)?, span: left.span };
+            let r = Spanned { value: self.for_axis(&right.value, axis, right.span)?, span: right.span };
+            out.push((axis, self.binary(op, op_span, l, r)?));
+        }
+        Ok(Value::ByAxis(Rc::new(out)))
+    }
+
+    fn static_binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &Spanned<'a>,
+        right: &Spanned<'a>,
+    ) -> Eval<Value<'a>> {
+        if let (Value::Int(a), Value::Int(b)) = (&left.value, &right.value)
+            && !matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::In)
+        {
+            if *b == 0 && op == BinaryOp::Div {
+                return Err(self.fail(Code::E0403, right.span, "this divides by 0"));
+            }
+            return Ok(int_binary(op, *a, *b));
+        }
+        if matches!(op, BinaryOp::Eq | BinaryOp::Ne)
+            && let Some(same) = equal(&left.value, &right.value)
+        {
+            return Ok(Value::Bool(same == (op == BinaryOp::Eq)));
+        }
+        if let (Value::Quantity(a, u), Value::Quantity(b, v)) = (&left.value, &right.value)
+            && u == v
+        {
+            return Ok(match host::operator(op) {
+                Some(o) if op.is_comparison() => Value::Bool(o.eval(*a, *b) != 0.0),
+                Some(HostBinary::Div) => Value::Float(a / b),
+                Some(o) => Value::Quantity(o.eval(*a, *b), u.clone()),
+                None => return Err(self.does_not_fit(op, op_span, left, right)),
+            });
+        }
+        let truths = matches!((&left.value, &right.value), (Value::Bool(_), Value::Bool(_)));
+        let logic = matches!(op, BinaryOp::And | BinaryOp::Or);
+        let both = if logic == truths { left.value.scalar().zip(right.value.scalar()) } else { None };
+        match (both, host::operator(op)) {
+            (Some((a, b)), Some(o)) if op.is_comparison() || logic => Ok(Value::Bool(o.eval(a, b) != 0.0)),
+            (Some((a, b)), Some(o)) => Ok(Value::Float(o.eval(a, b))),
+            _ => Err(self.does_not_fit(op, op_span, left, right)),
+        }
+    }
+
+    fn host_binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &Spanned<'a>,
+        right: &Spanned<'a>,
+    ) -> Eval<Value<'a>> {
+        match (left.value.host(), right.value.host(), host::operator(op)) {
+            (Some(a), Some(b), Some(o)) => Ok(host::folded(HostExpr::binary(o, a, b))),
+            _ => Err(self.does_not_fit(op, op_span, left, right)),
+        }
+    }
+
+    /// First values are affine functions of a random number.
+    fn init_binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &Spanned<'a>,
+        right: &Spanned<'a>,
+    ) -> Eval<Value<'a>> {
+        let init = match (&left.value, &right.value) {
+            (Value::Init(i), r) => r.number().and_then(|x| match op {
+                BinaryOp::Add => Some(affine(*i, 1.0, x)),
+                BinaryOp::Sub => Some(affine(*i, 1.0, -x)),
+                BinaryOp::Mul => Some(affine(*i, x, 0.0)),
+                BinaryOp::Div => Some(affine(*i, 1.0 / x, 0.0)),
+                _ => None,
+            }),
+            (l, Value::Init(i)) => l.number().and_then(|x| match op {
+                BinaryOp::Add => Some(affine(*i, 1.0, x)),
+                BinaryOp::Sub => Some(affine(*i, -1.0, x)),
+                BinaryOp::Mul => Some(affine(*i, x, 0.0)),
+                _ => None,
+            }),
+            _ => None,
+        };
+        match init {
+            Some(init) => Ok(Value::Init(init)),
+            None => {
+                Err(self.unbuilt(op_span, "an initializer that is no affine function of one random number"))
+            }
+        }
+    }
+
+    fn tensor_binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &Spanned<'a>,
+        right: &Spanned<'a>,
+        span: Span,
+    ) -> Eval<Tensor> {
+        if op == BinaryOp::Pow {
+            return self.power(left, right, op_span, span);
+        }
+        let args = [left.clone(), right.clone()];
+        let swapped = [right.clone(), left.clone()];
+        let name = op.text();
+        match op {
+            BinaryOp::Add => self.pointwise(Scalar::Add, name, &args, span),
+            BinaryOp::Sub => self.pointwise(Scalar::Sub, name, &args, span),
+            BinaryOp::Mul => self.pointwise(Scalar::Mul, name, &args, span),
+            BinaryOp::Div => self.divide(&args, span),
+            BinaryOp::And => self.pointwise(Scalar::And, name, &args, span),
+            BinaryOp::Or => self.pointwise(Scalar::Or, name, &args, span),
+            BinaryOp::Lt => self.pointwise(Scalar::Less, name, &args, span),
+            BinaryOp::Le => self.pointwise(Scalar::LessEqual, name, &args, span),
+            BinaryOp::Gt => self.pointwise(Scalar::Less, name, &swapped, span),
+            BinaryOp::Ge => self.pointwise(Scalar::LessEqual, name, &swapped, span),
+            BinaryOp::Eq => self.pointwise(Scalar::Equal, name, &args, span),
+            BinaryOp::Ne => {
+                let same = self.pointwise(Scalar::Equal, name, &args, span)?;
+                self.scalar(Scalar::Not, &[same], span)
+            }
+            BinaryOp::In => Err(self.does_not_fit(op, op_span, left, right)),
+            BinaryOp::Pow => unreachable!("handled above"),
+        }
+    }
+
+    /// `/` of integer or bool tensors is f32.
+    fn divide(&mut self, args: &[Spanned<'a>; 2], span: Span) -> Eval<Tensor> {
+        let mut floats = vec![];
+        for arg in args {
+            let value = match &arg.value {
+                Value::Tensor(t) => Value::Tensor(self.float(*t, arg.span)?),
+                other => other.clone(),
+            };
+            floats.push(Spanned { value, span: arg.span });
+        }
+        self.pointwise(Scalar::Div, "/", &floats, span)
+    }
+
+    /// As f32.
+    pub(crate) fn float(&mut self, tensor: Tensor, span: Span) -> Eval<Tensor> {
+        if self.ty(tensor).dtype == DType::F32 {
+            return Ok(tensor);
+        }
+        self.emit(Op::Cast(Cast { to: DType::F32 }), &[tensor], span)
+    }
+
+    /// `x ^ y`: products for small whole exponents, a root for 0.5, else exp(y log x).
+    fn power(&mut self, left: &Spanned<'a>, right: &Spanned<'a>, op_span: Span, span: Span) -> Eval<Tensor> {
+        if let (Value::Tensor(x), Some(y)) = (&left.value, right.value.number()) {
+            if y == 0.5 {
+                return self.scalar(Scalar::Sqrt, &[*x], span);
+            }
+            if y.fract() == 0.0 && y.abs() <= 16.0 && y != 0.0 {
+                let product = self.product(*x, y.abs() as u32, span)?;
+                if y > 0.0 {
+                    return Ok(product);
+                }
+                let one = self.number(1.0, DType::F32);
+                return self.scalar(Scalar::Div, &[one, product], span);
+            }
+        }
+        let exponent = match left.value.number() {
+            Some(x) if x > 0.0 => {
+                let y = self.tensor(right, None)?;
+                let log = self.number(x.ln(), DType::F32);
+                self.scalar(Scalar::Mul, &[y, log], span)?
+            }
+            _ => {
+                let x = self.tensor(left, None)?;
+                let log = Spanned {
+                    value: Value::Tensor(self.scalar(Scalar::Log, &[x], op_span)?),
+                    span: left.span,
+                };
+                self.pointwise(Scalar::Mul, "^", &[right.clone(), log], span)?
+            }
+        };
+        self.scalar(Scalar::Exp, &[exponent], span)
+    }
+
+    /// x^n by repeated squaring, n at least 1.
+    fn product(&mut self, x: Tensor, n: u32, span: Span) -> Eval<Tensor> {
+        if n == 1 {
+            return Ok(x);
+        }
+        let half = self.product(x, n / 2, span)?;
+        let square = self.scalar(Scalar::Mul, &[half, half], span)?;
+        if n.is_multiple_of(2) { Ok(square) } else { self.scalar(Scalar::Mul, &[square, x], span) }
+    }
+
+    /// `-x`, `not x`.
+    pub(crate) fn unary(&mut self, op: UnaryOp, operand: Spanned<'a>, span: Span) -> Eval<Value<'a>> {
+        let operand = Spanned { value: operand.value.plain(), ..operand };
+        match (op, &operand.value) {
+            (UnaryOp::Neg, Value::Int(i)) => Ok(Value::Int(-i)),
+            (UnaryOp::Neg, Value::Float(x) | Value::Percent(x)) => Ok(Value::Float(-x)),
+            (UnaryOp::Neg, Value::Host(e)) => Ok(host::folded(HostExpr::unary(HostUnary::Neg, e.clone()))),
+            (UnaryOp::Neg, Value::Init(i)) => Ok(Value::Init(affine(*i, -1.0, 0.0))),
+            (UnaryOp::Neg, Value::Tensor(t)) => self.scalar(Scalar::Neg, &[*t], span).map(Value::Tensor),
+            (UnaryOp::Neg, Value::ByAxis(_)) => {
+                let zero = Spanned { value: Value::Int(0), span: operand.span };
+                self.binary(BinaryOp::Sub, span, zero, operand)
+            }
+            (UnaryOp::Not, Value::Bool(b)) => Ok(Value::Bool(!b)),
+            (UnaryOp::Not, Value::Host(e)) => Ok(Value::Host(HostExpr::unary(HostUnary::Not, e.clone()))),
+            (UnaryOp::Not, Value::Tensor(t)) => self.scalar(Scalar::Not, &[*t], span).map(Value::Tensor),
+            (UnaryOp::Neg, other) => Err(self.wrong_kind(other, "a number or a tensor", operand.span)),
+            (UnaryOp::Not, other) => Err(self.wrong_kind(other, "a truth value", operand.span)),
+        }
+    }
+
+    /// An elementwise op: operands are aligned by name, static numbers take the tensors' dtype.
+    /// `name` is what the user wrote.
+    pub(crate) fn pointwise(
+        &mut self,
+        op: Scalar,
+        name: &str,
+        args: &[Spanned<'a>],
+        span: Span,
+    ) -> Eval<Tensor> {
+        let like = self.common_dtype(op, args);
+        let mut tensors = vec![];
+        for arg in args {
+            tensors.push((self.tensor(arg, like)?, arg.span));
+        }
+        self.align(name, &tensors, span)?;
+        let nodes: Vec<Tensor> = tensors.iter().map(|t| t.0).collect();
+        self.same_dtypes(op, name, &tensors, span)?;
+        self.scalar(op, &nodes, span)
+    }
+
+    /// The dtype that static numbers take: that of the first tensor among the operands that must agree.
+    fn common_dtype(&self, op: Scalar, args: &[Spanned<'a>]) -> Option<DType> {
+        let from = usize::from(op == Scalar::Where);
+        args[from..].iter().find_map(|a| match &a.value {
+            Value::Tensor(t) => Some(self.ty(*t).dtype),
+            Value::Run(_) => match a.value.clone().plain() {
+                Value::Tensor(t) => Some(self.ty(t).dtype),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    fn same_dtypes(&mut self, op: Scalar, name: &str, args: &[(Tensor, Span)], span: Span) -> Eval<()> {
+        let from = usize::from(op == Scalar::Where);
+        let first = self.ty(args[from].0).dtype;
+        let Some(other) = args[from..].iter().find(|a| self.ty(a.0).dtype != first) else { return Ok(()) };
+        let dtype = self.ty(other.0).dtype;
+        let message =
+            format!("`{name}` takes operands of one type, these are {} and {}", first.name(), dtype.name());
+        let diagnostic = Diagnostic::new(Code::E0408, span, message)
+            .label(args[from].1, first.name())
+            .label(other.1, dtype.name())
+            .help("cast one of them: `f32(x)`");
+        Err(self.error(diagnostic))
+    }
+
+    /// One extent per axis, and no accidental outer product.
+    pub(crate) fn align(&mut self, name: &str, args: &[(Tensor, Span)], span: Span) -> Eval<()> {
+        let types: Vec<(Type, Span)> = args.iter().map(|(t, span)| (self.ty(*t), *span)).collect();
+        self.align_types(name, &types, span)
+    }
+
+    /// The same for types alone.
+    pub(crate) fn align_types(&mut self, name: &str, types: &[(Type, Span)], span: Span) -> Eval<()> {
+        for (i, right) in types.iter().enumerate() {
+            for left in &types[..i] {
+                self.align_pair(name, left, right, span)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn align_pair(&mut self, name: &str, left: &(Type, Span), right: &(Type, Span), span: Span) -> Eval<()> {
+        let (a, b) = (&left.0, &right.0);
+        for d in a.dims() {
+            let Some(extent) = b.extent(d.axis).filter(|e| *e != d.extent) else { continue };
+            let axis = self.axis_name(d.axis);
+            let mut message = format!("`{axis}` is {} here and {extent} there", d.extent);
+            let mut diagnostic = Diagnostic::new(Code::E0201, left.1, String::new())
+                .here(format!("{axis}: {}", d.extent))
+                .label(right.1, format!("{axis}: {extent}"));
+            if d.extent == 1 || extent == 1 {
+                message += "; an extent of 1 does not broadcast";
+                diagnostic =
+                    diagnostic.help(format!("`squeeze(x, {axis})` on the one that has a single step"));
+            }
+            diagnostic.message = message;
+            return Err(self.error(diagnostic));
+        }
+        let batch = self.batch();
+        let lacks = |x: &Type, y: &Type| -> Vec<AxisId> {
+            x.dims().iter().map(|d| d.axis).filter(|a| !y.has(*a)).collect()
+        };
+        let (only_a, only_b) = (lacks(a, b), lacks(b, a));
+        if !a.has(batch) || !b.has(batch) || only_a.is_empty() || only_b.is_empty() {
+            return Ok(());
+        }
+        let (first, second) = (self.tuple_of(&only_a), self.tuple_of(&only_b));
+        let message = format!(
+            "`{name}` would pair every {first} with every {second}: both have `batch`, each has axes that the other lacks"
+        );
+        let diagnostic = Diagnostic::new(Code::E0202, span, message)
+            .label(left.1, self.show_type(a))
+            .label(right.1, self.show_type(b))
+            .help("`rename` an axis, or `expand` one operand if that is meant");
+        Err(self.error(diagnostic))
+    }
+
+    /// `(row, col)`, or `row` alone.
+    fn tuple_of(&self, axes: &[AxisId]) -> String {
+        let names: Vec<String> = axes.iter().map(|a| self.axis_name(*a)).collect();
+        if names.len() == 1 { names[0].clone() } else { format!("({})", names.join(", ")) }
+    }
+}
+
+/// `scale * x + shift`.
+fn affine(init: Init, scale: f64, shift: f64) -> Init {
+    match init {
+        Init::Fill(x) => Init::Fill(scale * x + shift),
+        Init::Uniform { low, high } => {
+            let (a, b) = (scale * low + shift, scale * high + shift);
+            Init::Uniform { low: a.min(b), high: a.max(b) }
+        }
+        Init::Normal { mean, std } => Init::Normal { mean: scale * mean + shift, std: (scale * std).abs() },
+    }
+}
+
+fn int_binary<'a>(op: BinaryOp, a: i64, b: i64) -> Value<'a> {
+    let exact = match op {
+        BinaryOp::Add => a.checked_add(b),
+        BinaryOp::Sub => a.checked_sub(b),
+        BinaryOp::Mul => a.checked_mul(b),
+        BinaryOp::Div => (a % b == 0).then(|| a / b),
+        BinaryOp::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+        _ => None,
+    };
+    let o = host::operator(op);
+    match (exact, o) {
+        (Some(i), _) => Value::Int(i),
+        (None, Some(o)) if op.is_comparison() => Value::Bool(o.eval(a as f64, b as f64) != 0.0),
+        (None, Some(o)) => Value::Float(o.eval(a as f64, b as f64)),
+        (None, None) => Value::Bool(false),
+    }
+}
+
+/// Whether two statics are the same. `None`: they cannot be compared.
+pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
+    match (a, b) {
+        (Value::Str(a), Value::Str(b)) => Some(a == b),
+        (Value::Bool(a), Value::Bool(b)) => Some(a == b),
+        (Value::List(a), Value::List(b)) => {
+            let same = |(x, y): (&Value<'_>, &Value<'_>)| equal(x, y) == Some(true);
+            Some(a.len() == b.len() && a.iter().zip(b.iter()).all(same))
+        }
+        _ => Some(a.number()? == b.number()?),
+    }
+}

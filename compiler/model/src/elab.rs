@@ -1,0 +1,463 @@
+//! The state of an elaboration: graphs under construction, weights, run-time scalars, messages.
+//!
+//! Invariant: a tensor knows the frame whose graph holds its node. An op is added to the innermost frame among its
+//! operands', so what does not depend on a scan's step is computed outside it; operands from further out are captured.
+use crate::resolve::Resolved;
+use crate::scan::{Body, ScanFrame};
+use crate::scope::{Env, Scope};
+use crate::settings::Settings;
+use crate::value::{Place, Spanned, Tensor, Value};
+use crate::weights::Weights;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::module::{Combine, InputRole, OutputRole, ScalarId};
+use stmc_ir::ops::{Expand, Scalar};
+use stmc_ir::{Axes, AxisId, Builder, DType, HostExpr, Misfit, NodeId, Op, Type};
+use stmc_syntax::ast;
+
+/// A message has been pushed; whoever depends on the value stays silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed;
+
+/// A value, or a failure that was already reported.
+pub(crate) type Eval<T> = Result<T, Failed>;
+
+/// Everything that an elaboration carries along.
+pub(crate) struct Elab<'a> {
+    pub resolved: &'a Resolved,
+    pub settings: &'a Settings,
+    /// Shared by all graphs.
+    pub axes: Rc<RefCell<Axes>>,
+    pub diagnostics: Vec<Diagnostic>,
+    /// The entry's own graph first; then the scans, or the finishing graph of a metric, in which we are.
+    pub frames: Vec<Frame>,
+    /// What each input of the entry's graph is.
+    pub inputs: Vec<(InputRole, NodeId)>,
+    /// What each output of the entry's graph is.
+    pub outputs: Vec<(NodeId, OutputRole)>,
+    /// The layers in whose bodies we are, outermost first. Empty: not in a model.
+    pub instances: Vec<Instance>,
+    pub weights: Weights,
+    /// `Module::scalars`.
+    pub scalars: Vec<HostExpr>,
+    /// Values of top-level names of a file. `None`: failed, or being evaluated.
+    pub globals: BTreeMap<(usize, Arc<str>), Option<Value<'a>>>,
+    /// Tops of the files' scopes.
+    pub tops: Vec<Env<'a>>,
+    /// Training and evaluation are two programs.
+    pub training: bool,
+    /// How long training is. `None`: durations have no number of steps.
+    pub length: Option<RunLength>,
+    /// Draws so far, by instance path.
+    pub draws: BTreeMap<String, u32>,
+    /// Calls that led here, outermost first.
+    pub calls: Vec<Span>,
+    /// The data block being read.
+    pub data: Option<crate::data::DataState<'a>>,
+    /// What may be said only in some places.
+    pub place: Context,
+    /// Whether random draws become inputs.
+    pub masks: bool,
+    /// Whose statements are being run, outermost first.
+    pub bodies: Vec<Body<'a>>,
+    /// Initializers that replace those of the layer being applied.
+    pub overrides: Vec<(&'a ast::Override, Env<'a>)>,
+    /// The axis along which partial results are combined: `batch`, or what a `fit` streams.
+    pub part: AxisId,
+    /// The model whose weights are all there: it can be counted.
+    pub counted: Option<String>,
+    /// Names that are outputs and parts of the sample.
+    pub ambiguous: Vec<Arc<str>>,
+    /// States of the optimizer being read.
+    pub states: Vec<String>,
+    /// A model's result is being checked: its type is closed.
+    pub closed: bool,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Context {
+    /// Models, losses, metrics, statics.
+    Plain,
+    /// After `~`: random numbers are first values.
+    Initializer,
+    /// A schedule: shares of the run are steps.
+    Schedule,
+    /// A data block.
+    Data,
+}
+
+/// How long training is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RunLength {
+    pub steps_per_epoch: usize,
+    pub steps: usize,
+}
+
+/// A graph under construction.
+pub(crate) struct Frame {
+    pub builder: Builder,
+    pub kind: FrameKind,
+}
+
+/// What a frame is.
+pub(crate) enum FrameKind {
+    /// The entry's own graph, or an optimizer's.
+    Entry,
+    /// The body of a scan.
+    Scan(ScanFrame),
+    /// What follows a metric's sums over the part: each of these outputs of the entry is an input of it.
+    Finish(Vec<usize>),
+}
+
+/// A layer or model whose body is being elaborated.
+pub(crate) struct Instance {
+    pub place: Place,
+    /// Without a name there may be no weights.
+    pub named: bool,
+    /// The layer's name, for messages.
+    pub layer: Arc<str>,
+    /// The axes that the body may name. `None`: any (a layer without types, a model).
+    pub allowed: Option<Vec<AxisId>>,
+    /// Axes that pass through.
+    pub passing: Vec<AxisId>,
+    /// Extents of the signature's axes.
+    pub extents: BTreeMap<AxisId, usize>,
+}
+
+impl<'a> Elab<'a> {
+    pub(crate) fn new(resolved: &'a Resolved, settings: &'a Settings, axes: Rc<RefCell<Axes>>) -> Elab<'a> {
+        let tops = (0..resolved.units.len()).map(Scope::top).collect();
+        let part = axes.borrow_mut().axis("batch", "");
+        let entry = Frame { builder: Builder::new(axes.clone()), kind: FrameKind::Entry };
+        Elab {
+            resolved,
+            settings,
+            axes,
+            diagnostics: vec![],
+            frames: vec![entry],
+            inputs: vec![],
+            outputs: vec![],
+            instances: vec![],
+            weights: Weights::default(),
+            scalars: vec![],
+            globals: BTreeMap::new(),
+            tops,
+            training: false,
+            length: None,
+            draws: BTreeMap::new(),
+            calls: vec![],
+            data: None,
+            place: Context::Plain,
+            masks: false,
+            bodies: vec![],
+            overrides: vec![],
+            part,
+            counted: None,
+            ambiguous: vec![],
+            states: vec![],
+            closed: false,
+        }
+    }
+
+    /// Begins the graph of another entry.
+    pub(crate) fn begin_entry(&mut self, training: bool) {
+        self.frames = vec![Frame { builder: Builder::new(self.axes.clone()), kind: FrameKind::Entry }];
+        self.inputs.clear();
+        self.outputs.clear();
+        self.globals.clear();
+        self.draws.clear();
+        self.training = training;
+    }
+
+    // ------------------------------------------------------------ messages
+
+    /// Reports. A mistake inside the library is shown at the user's call that led there.
+    pub(crate) fn error(&mut self, diagnostic: Diagnostic) -> Failed {
+        self.report(diagnostic);
+        Failed
+    }
+
+    /// A message about one place.
+    pub(crate) fn fail(&mut self, code: Code, span: Span, message: impl Into<String>) -> Failed {
+        self.error(Diagnostic::new(code, span, message))
+    }
+
+    /// A construct of the language that this compiler cannot compile.
+    pub(crate) fn unbuilt(&mut self, span: Span, what: &str) -> Failed {
+        self.fail(Code::E0409, span, format!("{what} is not built yet"))
+    }
+
+    pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {
+        let place = diagnostic.labels[0].span;
+        let written = self.calls.iter().rev().find(|s| !self.in_library(**s));
+        if self.in_library(place)
+            && let Some(&call) = written
+        {
+            diagnostic.labels.insert(0, stmc_base::Label { span: call, text: "in this call".into() });
+        }
+        let same =
+            |d: &&Diagnostic| d.code == diagnostic.code && d.labels[0].span == diagnostic.labels[0].span;
+        if !self.diagnostics.iter().any(|d| same(&d)) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn in_library(&self, span: Span) -> bool {
+        self.resolved.units.iter().any(|u| u.library && u.file.span.source == span.source)
+    }
+
+    // ------------------------------------------------------------ axes
+
+    /// The axis of every sample.
+    pub(crate) fn batch(&self) -> AxisId {
+        self.program_axis("batch")
+    }
+
+    pub(crate) fn program_axis(&self, name: &str) -> AxisId {
+        self.axes.borrow_mut().axis(name, "")
+    }
+
+    pub(crate) fn axis_name(&self, axis: AxisId) -> String {
+        self.axes.borrow().name(axis).to_string()
+    }
+
+    /// The axis of a window's taps along `axis`.
+    pub(crate) fn tap(&self, axis: AxisId) -> AxisId {
+        let (name, owner) = {
+            let axes = self.axes.borrow();
+            let a = axes.get(axis);
+            (format!("tap({})", a.name), a.owner.clone())
+        };
+        self.axes.borrow_mut().axis(&name, &owner)
+    }
+
+    // ------------------------------------------------------------ nodes
+
+    /// The innermost frame.
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.len() - 1
+    }
+
+    pub(crate) fn ty(&self, tensor: Tensor) -> Type {
+        self.frames[tensor.level].builder.ty(tensor.node)
+    }
+
+    pub(crate) fn axes_of(&self, tensor: Tensor) -> Vec<AxisId> {
+        self.ty(tensor).dims().iter().map(|d| d.axis).collect()
+    }
+
+    /// `[batch, channel: 16]` for messages.
+    pub(crate) fn show_type(&self, ty: &Type) -> String {
+        self.axes.borrow().show(ty)
+    }
+
+    /// Adds an op to the innermost frame of its operands.
+    pub(crate) fn emit(&mut self, op: Op, args: &[Tensor], span: Span) -> Eval<Tensor> {
+        let level = args.iter().map(|t| t.level).max().unwrap_or(0);
+        self.emit_at(level, op, args, span)
+    }
+
+    /// Adds an op to a frame.
+    pub(crate) fn emit_at(&mut self, level: usize, op: Op, args: &[Tensor], span: Span) -> Eval<Tensor> {
+        let mut nodes = vec![];
+        for t in args {
+            nodes.push(self.bring(*t, level, span)?);
+        }
+        let builder = self.frames[level].builder.clone();
+        builder.at(&[span]);
+        let code = misfit_code(&op);
+        match builder.add(op, &nodes) {
+            Ok(node) => Ok(Tensor { node, level }),
+            Err(misfit) => Err(self.misfit(code, misfit, span)),
+        }
+    }
+
+    /// An op whose operands are known to fit.
+    pub(crate) fn must(&mut self, op: Op, args: &[Tensor], span: Span) -> Tensor {
+        self.emit(op, args, span).expect("operands were checked")
+    }
+
+    fn misfit(&mut self, code: Code, misfit: Misfit, span: Span) -> Failed {
+        let mut diagnostic = Diagnostic::new(code, span, misfit.reason);
+        diagnostic.help = misfit.hint;
+        self.error(diagnostic)
+    }
+
+    /// The node that stands for a tensor in a frame further in.
+    pub(crate) fn bring(&mut self, tensor: Tensor, level: usize, span: Span) -> Eval<NodeId> {
+        let mut node = tensor.node;
+        for inner in tensor.level + 1..=level {
+            node = self.capture(node, inner, span)?;
+        }
+        debug_assert!(tensor.level <= level, "values do not leave the frame that made them");
+        Ok(node)
+    }
+
+    fn capture(&mut self, node: NodeId, level: usize, span: Span) -> Eval<NodeId> {
+        let outer = self.frames[level - 1].builder.node(node);
+        let builder = self.frames[level].builder.clone();
+        if matches!(outer.op, Op::Fill { .. } | Op::Constant { .. } | Op::Index { .. } | Op::Host(_)) {
+            return Ok(builder.must(outer.op, &[]));
+        }
+        match &mut self.frames[level].kind {
+            FrameKind::Scan(scan) => Ok(scan.capture(&builder, node, outer.ty)),
+            FrameKind::Finish(_) if outer.ty.has(self.part) => {
+                let message =
+                    "this needs two passes: a reduction over the part is used with values of single samples";
+                Err(self.error(Diagnostic::new(Code::E0803, span, message).help(
+                    "in a metric `batch` is the whole part; write it as sums: \
+                     `sum((y - mean(y))^2)` is `sum(y^2) - count(y) * mean(y)^2`",
+                )))
+            }
+            // The same in every batch: any way of combining keeps it.
+            FrameKind::Finish(_) => Ok(self.partial(node, Combine::Max)),
+            FrameKind::Entry => unreachable!("entries do not nest"),
+        }
+    }
+
+    /// The finishing graph's input for a node of the entry that is combined over the batches.
+    pub(crate) fn partial(&mut self, node: NodeId, combine: Combine) -> NodeId {
+        let role = OutputRole::Partial(combine);
+        let output = self.output(node, role);
+        let ty = self.frames[0].builder.ty(node);
+        let builder = self.frames[1].builder.clone();
+        let FrameKind::Finish(partials) = &mut self.frames[1].kind else {
+            unreachable!("partial results are made in metrics")
+        };
+        let index = partials.iter().position(|p| *p == output).unwrap_or_else(|| {
+            partials.push(output);
+            partials.len() - 1
+        });
+        builder.input(index, ty)
+    }
+
+    /// An output of the entry, made if new.
+    pub(crate) fn output(&mut self, node: NodeId, role: OutputRole) -> usize {
+        if let Some(i) = self.outputs.iter().position(|o| *o == (node, role.clone())) {
+            return i;
+        }
+        self.outputs.push((node, role));
+        self.outputs.len() - 1
+    }
+
+    /// An input of the entry, made if new.
+    pub(crate) fn input(&mut self, role: InputRole, ty: Type) -> Tensor {
+        if let Some((_, node)) = self.inputs.iter().find(|(r, _)| *r == role) {
+            return Tensor { node: *node, level: 0 };
+        }
+        let node = self.frames[0].builder.input(self.inputs.len(), ty);
+        self.inputs.push((role, node));
+        Tensor { node, level: 0 }
+    }
+
+    /// A number without axes.
+    pub(crate) fn number(&mut self, x: f64, dtype: DType) -> Tensor {
+        Tensor { node: self.frames[0].builder.fill(x, &Type::scalar(dtype)), level: 0 }
+    }
+
+    /// `0, 1, …` along an axis.
+    pub(crate) fn index(&mut self, axis: AxisId, extent: usize, span: Span) -> Tensor {
+        self.must(Op::Index { axis, extent }, &[], span)
+    }
+
+    /// An elementwise op on operands that are known to fit.
+    pub(crate) fn scalar(&mut self, op: Scalar, args: &[Tensor], span: Span) -> Eval<Tensor> {
+        self.emit(Op::Scalar(op), args, span)
+    }
+
+    /// The axes of `ty` that `tensor` lacks, added to it.
+    pub(crate) fn expand_to(&mut self, tensor: Tensor, ty: &Type, span: Span) -> Tensor {
+        let have = self.ty(tensor);
+        let number = self.frames[tensor.level].builder.constant(tensor.node);
+        if let Some(x) = number
+            && ty.dims().iter().any(|d| !have.has(d.axis))
+        {
+            let bits = x.to_bits();
+            let all =
+                ty.dims().iter().chain(have.dims().iter().filter(|d| !ty.has(d.axis))).copied().collect();
+            let ty = Type::new(have.dtype, all).expect("no axis is there twice");
+            return self.must(Op::Fill { bits, ty }, &[], span);
+        }
+        ty.dims()
+            .iter()
+            .filter(|d| !have.has(d.axis))
+            .fold(tensor, |t, d| self.must(Op::Expand(Expand { axis: d.axis, extent: d.extent }), &[t], span))
+    }
+
+    /// The run-time scalar of an expression, each once.
+    pub(crate) fn host_scalar(&mut self, expr: HostExpr) -> ScalarId {
+        if let Some(i) = self.scalars.iter().position(|e| *e == expr) {
+            return ScalarId::from_index(i);
+        }
+        self.scalars.push(expr);
+        ScalarId::from_index(self.scalars.len() - 1)
+    }
+
+    /// A value as a tensor. A static number takes the dtype `like`, where that is given.
+    pub(crate) fn tensor(&mut self, value: &Spanned<'a>, like: Option<DType>) -> Eval<Tensor> {
+        let span = value.span;
+        match value.value.clone().plain() {
+            Value::Tensor(t) => Ok(t),
+            Value::Bool(b) => Ok(self.number(f64::from(u8::from(b)), like.unwrap_or(DType::Bool))),
+            Value::Int(i) => {
+                Ok(self.number(i as f64, like.filter(|d| *d != DType::Bool).unwrap_or(DType::F32)))
+            }
+            Value::Float(x) | Value::Percent(x) => {
+                if like == Some(DType::I32) && x.fract() != 0.0 {
+                    let message = format!("{x} is no whole number, and the other operand is i32");
+                    let diagnostic = Diagnostic::new(Code::E0408, span, message);
+                    return Err(self.error(diagnostic.help("cast the tensor: `f32(x)`")));
+                }
+                Ok(self.number(x, like.filter(|d| *d != DType::Bool).unwrap_or(DType::F32)))
+            }
+            Value::Host(expr) => self.host_tensor(expr, span),
+            Value::List(_) => {
+                let diagnostic = Diagnostic::new(Code::E0403, span, "a list is no tensor");
+                Err(self.error(diagnostic.help("`tensor(list, along: axis)` makes one")))
+            }
+            other => Err(self.wrong_kind(&other, "a tensor", span)),
+        }
+    }
+
+    fn host_tensor(&mut self, expr: HostExpr, span: Span) -> Eval<Tensor> {
+        if let HostExpr::Const(x) = expr {
+            return Ok(self.number(x, DType::F32));
+        }
+        let truth = crate::host::is_truth(&expr);
+        let scalar = self.host_scalar(expr);
+        let tensor = self.emit(Op::Host(scalar), &[], span)?;
+        if truth {
+            let half = self.number(0.5, DType::F32);
+            return self.scalar(Scalar::Less, &[half, tensor], span);
+        }
+        Ok(tensor)
+    }
+
+    /// The place needs another kind of value.
+    pub(crate) fn wrong_kind(&mut self, value: &Value<'a>, wanted: &str, span: Span) -> Failed {
+        let message = format!("this is {}, but {wanted} is needed here", value.kind());
+        self.fail(Code::E0403, span, message)
+    }
+
+    // ------------------------------------------------------------ instances
+
+    /// The instance in whose body we are. Outside of layers: the nameless one of the file.
+    pub(crate) fn path(&self) -> String {
+        self.instances.last().map_or(String::new(), |i| i.place.path.clone())
+    }
+}
+
+fn misfit_code(op: &Op) -> Code {
+    match op {
+        Op::Scalar(_) | Op::Cast(_) => Code::E0408,
+        Op::Expand(_) | Op::Rename(_) | Op::Flatten(_) => Code::E0204,
+        Op::Unflatten(_) => Code::E0207,
+        Op::Concat(_) => Code::E0201,
+        Op::Slice(_) => Code::E0208,
+        _ => Code::E0206,
+    }
+}

@@ -1,0 +1,580 @@
+//! From a resolved file to a module: the entries of its model, its data, its training.
+use crate::data;
+use crate::elab::{Context, Elab, Eval, Failed};
+use crate::resolve::Resolved;
+use crate::settings::Settings;
+use crate::train::{self, Inputs, Named};
+use crate::value::{Spanned, Tensor, Value};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use stmc_base::{Code, Diagnostic, Schema, Severity};
+use stmc_ir::data::{DataPlan, SourceSpec};
+use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Train};
+use stmc_ir::{Axes, AxisId, NodeId, Type};
+use stmc_syntax::ast::{self, ItemKind};
+
+/// Samples of each part of the split, from the readers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By the part's name.
+    pub parts: BTreeMap<String, usize>,
+}
+
+/// What a module is made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Request {
+    /// `train`, `eval`, `predict`, `show` and the fits, whichever the file has.
+    #[default]
+    Train,
+    /// `train` alone, for one given batch: the sample's parts are inputs by name, random masks are inputs too, and the
+    /// model's outputs are outputs of the entry.
+    Step,
+}
+
+/// Samples of a batch where no `train` block says.
+const BATCH: usize = 1;
+
+/// Elaboration recurses as deeply as the program nests: layers in layers, each a handful of Rust frames.
+const STACK: usize = 1 << 30;
+
+/// The `from` lines of the data block. Empty: the file has none.
+pub fn data_sources(resolved: &Resolved, settings: &Settings) -> Result<Vec<SourceSpec>, Vec<Diagnostic>> {
+    let work = |elab: &mut Elab<'_>| match elab.resolved.data() {
+        Some(decl) => data::sources(elab, decl),
+        None => Ok(vec![]),
+    };
+    run(resolved, settings, work).map(|(specs, _)| specs)
+}
+
+/// What the readers are to do: the data block bound to what its sources hold.
+pub fn data_plan(
+    resolved: &Resolved,
+    settings: &Settings,
+    schema: &Schema,
+) -> Result<DataPlan, Vec<Diagnostic>> {
+    let work = |elab: &mut Elab<'_>| {
+        let Some(decl) = elab.resolved.data() else { return Ok(DataPlan::default()) };
+        data::plan(elab, decl, schema)?;
+        let mut plan = elab.data.take().expect("the plan was made").plan;
+        // A part that only a fit reads is no slab of the samples.
+        plan.slabs.dedup();
+        Ok(plan)
+    };
+    run(resolved, settings, work).map(|(plan, _)| plan)
+}
+
+/// The run's seed: shuffled splits are drawn from it.
+pub fn seed(resolved: &Resolved, settings: &Settings) -> Result<u64, Vec<Diagnostic>> {
+    let work = |elab: &mut Elab<'_>| match elab.resolved.train() {
+        Some(train) => train::seed(elab, train),
+        None => Ok(0),
+    };
+    run(resolved, settings, work).map(|(seed, _)| seed)
+}
+
+/// The module, and warnings.
+pub fn elaborate(
+    resolved: &Resolved,
+    settings: &Settings,
+    plan: Option<&DataPlan>,
+    counts: &Counts,
+    request: Request,
+) -> Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>> {
+    run(resolved, settings, |elab| module(elab, plan, counts, request))
+}
+
+/// Runs a phase on a stack of its own; its errors, or its result and warnings.
+fn run<'a, T: Send>(
+    resolved: &'a Resolved,
+    settings: &'a Settings,
+    work: impl FnOnce(&mut Elab<'a>) -> Eval<T> + Send,
+) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let unknown = settings.check(resolved);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let phase = move || {
+        let mut elab = Elab::new(resolved, settings, Rc::new(RefCell::new(Axes::default())));
+        let result = work(&mut elab);
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            elab.diagnostics.drain(..).partition(|d| d.severity() == Severity::Error);
+        match result {
+            Ok(value) if errors.is_empty() => Ok((value, warnings)),
+            _ => Err(errors),
+        }
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, phase);
+        let result = thread.expect("a thread can be started").join();
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn module<'a>(
+    elab: &mut Elab<'a>,
+    plan: Option<&DataPlan>,
+    counts: &Counts,
+    request: Request,
+) -> Eval<Module> {
+    let mut work =
+        Work { named: request == Request::Step, parts: BTreeMap::new(), entries: vec![], live: vec![] };
+    let train = elab.resolved.train();
+    if let (Some(plan), Some(decl)) = (plan, elab.resolved.data()) {
+        data::open(elab, decl, plan.clone());
+        part_types(elab, decl, &mut work)?;
+    }
+    let model = model(elab, train)?;
+    let settings = train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose()?;
+    let batch = settings.as_ref().map_or(BATCH, |s| s.batch);
+    if let Some(data) = &mut elab.data {
+        data.batch = batch;
+    }
+    let mut metrics = None;
+    let mut failed = false;
+    if let (Some(train), Some(model)) = (train, model)
+        && (plan.is_some() || work.named)
+    {
+        let parts = part_names(elab);
+        train::check_inputs(elab, model, &parts)?;
+        training(elab, model, train, batch, &mut work)?;
+        if request == Request::Train {
+            match evaluation(elab, model, train, batch, &mut work) {
+                Ok(made) => metrics = Some(made),
+                Err(Failed) => failed = true,
+            }
+        }
+    }
+    if let Some(model) = model
+        && request == Request::Train
+    {
+        prediction(elab, model, batch, &mut work)?;
+    }
+    let optimizer = train.map(|t| train::rule(elab, t)).transpose()?;
+    let optimizer = optimizer.map(|(rule, span)| elab.optimizer(&rule, span)).transpose()?;
+    elab.counted = model.map(|m| m.name.text.to_string());
+    failed |= assertions(elab).is_err();
+    if failed {
+        return Err(Failed);
+    }
+    if train.is_some() {
+        warn_of_dead_weights(elab, &work);
+    }
+    let train = settings.zip(optimizer).map(|(s, (optimizer, rate))| Train {
+        batch: s.batch,
+        epochs: s.epochs,
+        steps_per_epoch: s.length.steps_per_epoch,
+        steps: s.length.steps,
+        seed: s.seed,
+        accumulate: s.accumulate,
+        clip: s.clip,
+        optimizer,
+        rate,
+        metrics: metrics.unwrap_or_default(),
+        stop: s.stop,
+        keep: s.keep,
+    });
+    Ok(assemble(elab, model, train, plan, work))
+}
+
+/// What is made on the way.
+struct Work {
+    /// The sample's parts are inputs by name.
+    named: bool,
+    /// Types of the sample's parts for a batch of one, and whether each sample has its own.
+    parts: BTreeMap<Arc<str>, Type>,
+    entries: Vec<EntryGraph>,
+    /// Weights that a loss reaches.
+    live: Vec<ParamId>,
+}
+
+/// The model that is trained, else the only one, else the first.
+fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Option<&'a ast::ModelDecl>> {
+    let resolved: &'a Resolved = elab.resolved;
+    let models: Vec<&'a ast::ModelDecl> = resolved
+        .main_items()
+        .filter_map(|i| if let ItemKind::Model(m) = &i.kind { Some(m) } else { None })
+        .collect();
+    let Some(train) = train else { return Ok(models.first().copied()) };
+    if let Some(data) = resolved.data().filter(|d| d.name.text != train.data.text) {
+        let message = format!("there is no data `{}`", train.data.text);
+        let diagnostic = Diagnostic::new(Code::E0401, train.data.span, message);
+        return Err(elab.error(diagnostic.help(format!("did you mean `{}`?", data.name.text))));
+    }
+    if resolved.data().is_none() {
+        return Err(elab.fail(
+            Code::E0401,
+            train.data.span,
+            format!("there is no data `{}`", train.data.text),
+        ));
+    }
+    match models.iter().find(|m| m.name.text == train.model.text) {
+        Some(model) => Ok(Some(model)),
+        None => {
+            let message = format!("there is no model `{}`", train.model.text);
+            let mut diagnostic = Diagnostic::new(Code::E0401, train.model.span, message);
+            diagnostic.help =
+                crate::names::did_you_mean(&train.model.text, models.iter().map(|m| m.name.text.as_ref()));
+            Err(elab.error(diagnostic))
+        }
+    }
+}
+
+/// The types of the sample's parts; on the way every fit is met, in the order of the plan.
+fn part_types<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, work: &mut Work) -> Eval<()> {
+    elab.begin_entry(false);
+    let mut failed = false;
+    for (name, _) in data::sample_parts(decl) {
+        match elab.sample_part(&name) {
+            Ok(tensor) => {
+                work.parts.insert(name, elab.ty(tensor));
+            }
+            Err(Failed) => failed = true,
+        }
+    }
+    if failed { Err(Failed) } else { Ok(()) }
+}
+
+fn part_names(elab: &Elab<'_>) -> Vec<Arc<str>> {
+    elab.resolved.data().map_or(vec![], |d| data::sample_parts(d).into_iter().map(|(n, _)| n).collect())
+}
+
+/// A part's type for a batch of `n`.
+fn batched(elab: &Elab<'_>, ty: &Type, n: usize) -> Type {
+    let batch = elab.batch();
+    match ty.has(batch) {
+        true => ty.without(&[batch]).with(batch, n).expect("it was taken out"),
+        false => ty.clone(),
+    }
+}
+
+/// The sample's parts as values: what they read, or inputs by name.
+fn parts<'a>(elab: &mut Elab<'a>, batch: usize, work: &Work) -> Vec<(Arc<str>, Value<'a>)> {
+    let Some(decl) = elab.resolved.data() else { return vec![] };
+    if elab.data.is_none() {
+        return vec![];
+    }
+    let scope = elab.sample_scope();
+    let mut out = vec![];
+    for (name, expr) in data::sample_parts(decl) {
+        let value = match work.parts.get(&name) {
+            Some(ty) if work.named => Value::Tensor(named_input(elab, &name, ty, batch)),
+            _ => Value::Lazy(expr, scope.clone()),
+        };
+        out.push((name, value));
+    }
+    out
+}
+
+/// An input by name, `batch` first, its other axes as the part has them.
+fn named_input(elab: &mut Elab<'_>, name: &str, ty: &Type, batch: usize) -> Tensor {
+    let ty = batched(elab, ty, batch);
+    let sample = elab.batch();
+    let mut axes: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).filter(|a| *a != sample).collect();
+    if let Some(order) = declared_order(elab, name) {
+        axes.sort_by_key(|a| order.iter().position(|o| o == a).unwrap_or(usize::MAX));
+    }
+    if ty.has(sample) {
+        axes.insert(0, sample);
+    }
+    elab.input(InputRole::Named { name: name.to_string(), axes }, ty)
+}
+
+/// The order of axes in which a model declares its input, or the data their field.
+fn declared_order(elab: &Elab<'_>, name: &str) -> Option<Vec<AxisId>> {
+    let words = |ty: &ast::Type| -> Option<Vec<AxisId>> {
+        let ast::TypeKind::Tensor { shape: Some(dims), .. } = &ty.kind else { return None };
+        Some(dims.iter().filter_map(|d| d.axis.word()).map(|w| elab.program_axis(&w.text)).collect())
+    };
+    let of_model = elab.resolved.main_items().find_map(|i| match &i.kind {
+        ItemKind::Model(m) => m.inputs.iter().find(|p| &*p.name.text == name)?.ty.as_ref().and_then(words),
+        _ => None,
+    });
+    of_model.or_else(|| {
+        let plan = &elab.data.as_ref()?.plan;
+        let longest = plan.fields.iter().max_by_key(|f| f.axes.len())?;
+        Some(longest.axes.iter().map(|(n, _)| elab.program_axis(n)).collect())
+    })
+}
+
+/// The model on the sample's parts.
+fn applied<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: &Work) -> Eval<Named<'a>> {
+    let parts = parts(elab, batch, work);
+    let mut inputs = Inputs::new();
+    for input in &model.inputs {
+        let name = &input.name.text;
+        let Some((_, value)) = parts.iter().find(|(n, _)| n == name) else {
+            return Err(elab.fail(Code::E0805, input.name.span, format!("the sample has no part `{name}`")));
+        };
+        let value = match value {
+            Value::Lazy(expr, scope) => elab.lazily(expr, scope)?,
+            value => value.clone(),
+        };
+        inputs.insert(name.clone(), Spanned { value, span: input.span });
+    }
+    let outputs = elab.apply_model(model, &inputs)?;
+    Ok(Named { outputs, parts })
+}
+
+/// The entry `train`: the terms of the loss.
+fn training<'a>(
+    elab: &mut Elab<'a>,
+    model: &'a ast::ModelDecl,
+    train: &'a ast::TrainDecl,
+    batch: usize,
+    work: &mut Work,
+) -> Eval<()> {
+    elab.begin_entry(true);
+    elab.masks = work.named;
+    let named = applied(elab, model, batch, work)?;
+    train::losses(elab, train, &named)?;
+    work.live = live_weights(elab);
+    if work.named {
+        for (name, tensor) in &named.outputs {
+            named_output(elab, model, name, name, *tensor);
+        }
+    }
+    elab.masks = false;
+    let entry = elab.entry_graph("train");
+    work.entries.push(EntryGraph { batch, ..entry });
+    Ok(())
+}
+
+/// The entries `eval` (metrics over a part) and `show` (outputs beside the sample's parts).
+fn evaluation<'a>(
+    elab: &mut Elab<'a>,
+    model: &'a ast::ModelDecl,
+    train: &'a ast::TrainDecl,
+    batch: usize,
+    work: &mut Work,
+) -> Eval<Vec<Metric>> {
+    elab.begin_entry(false);
+    let named = applied(elab, model, batch, work)?;
+    let metrics = train::metrics(elab, train, &named)?;
+    let entry = elab.entry_graph("eval");
+    work.entries.push(EntryGraph { batch, ..entry });
+    show(elab, model, batch, work)?;
+    Ok(metrics)
+}
+
+fn show<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: &mut Work) -> Eval<()> {
+    elab.begin_entry(false);
+    let named = applied(elab, model, batch, work)?;
+    for (name, tensor) in &named.outputs {
+        named_output(elab, model, name, &format!("out.{name}"), *tensor);
+    }
+    for (name, value) in &named.parts {
+        let Value::Lazy(expr, scope) = value else { continue };
+        let value = elab.lazily(expr, scope)?;
+        let tensor = elab.tensor(&Spanned { value, span: expr.span }, None)?;
+        if elab.ty(tensor).has(elab.batch()) {
+            let axes = order(elab, tensor, declared_order(elab, name));
+            elab.output(tensor.node, OutputRole::Named { name: format!("sample.{name}"), axes });
+        }
+    }
+    let entry = elab.entry_graph("show");
+    work.entries.push(EntryGraph { batch, ..entry });
+    Ok(())
+}
+
+/// The entry `predict`: named inputs to named outputs.
+fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: &mut Work) -> Eval<()> {
+    elab.begin_entry(false);
+    let mut inputs = Inputs::new();
+    for input in &model.inputs {
+        let ty = match work.parts.get(&input.name.text) {
+            Some(ty) => ty.clone(),
+            None => declared_type(elab, input)?,
+        };
+        let tensor = named_input(elab, &input.name.text, &ty, batch);
+        inputs.insert(input.name.text.clone(), Spanned { value: Value::Tensor(tensor), span: input.span });
+    }
+    for (name, tensor) in elab.apply_model(model, &inputs)? {
+        named_output(elab, model, &name, &name, tensor);
+    }
+    let entry = elab.entry_graph("predict");
+    work.entries.push(EntryGraph { batch, ..entry });
+    Ok(())
+}
+
+/// Without data a model's inputs have the extents that they declare.
+fn declared_type<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Type> {
+    let Some(ty) = &input.ty else {
+        return Err(elab.fail(
+            Code::E0507,
+            input.span,
+            format!("the input `{}` needs a type", input.name.text),
+        ));
+    };
+    let top = elab.tops[0].clone();
+    let (ty, _) = elab.closed_type(ty, &top)?;
+    let batch = elab.batch();
+    Ok(ty.with(batch, BATCH).unwrap_or(ty))
+}
+
+/// An output of the model, its axes as declared, `batch` first.
+fn named_output<'a>(
+    elab: &mut Elab<'a>,
+    model: &'a ast::ModelDecl,
+    output: &str,
+    name: &str,
+    tensor: Tensor,
+) {
+    let mut declared = None;
+    if let ast::TypeKind::Record(fields) = &model.outputs.kind
+        && let Some(field) = fields.iter().find(|f| &*f.name.text == output)
+        && let ast::TypeKind::Tensor { shape: Some(dims), .. } = &field.ty.kind
+    {
+        declared =
+            Some(dims.iter().filter_map(|d| d.axis.word()).map(|w| elab.program_axis(&w.text)).collect());
+    }
+    let axes = order(elab, tensor, declared);
+    elab.output(tensor.node, OutputRole::Named { name: name.to_string(), axes });
+}
+
+/// A tensor's axes, `batch` first, then as declared.
+fn order(elab: &Elab<'_>, tensor: Tensor, declared: Option<Vec<AxisId>>) -> Vec<AxisId> {
+    let batch = elab.batch();
+    let mut axes = elab.axes_of(tensor);
+    let declared = declared.unwrap_or_default();
+    axes.sort_by_key(|a| (*a != batch, declared.iter().position(|d| d == a).unwrap_or(usize::MAX)));
+    axes
+}
+
+// ---------------------------------------------------------------- weights, assertions, assembly
+
+/// The weights that the losses' graph reads.
+fn live_weights(elab: &Elab<'_>) -> Vec<ParamId> {
+    let outputs: Vec<NodeId> = elab.outputs.iter().map(|o| o.0).collect();
+    let graph = elab.frames[0].builder.finish(outputs);
+    let live = graph.live();
+    let of = |(role, node): &(InputRole, NodeId)| match role {
+        InputRole::Param(id) if live[node.index()] => Some(*id),
+        _ => None,
+    };
+    elab.inputs.iter().filter_map(of).collect()
+}
+
+fn warn_of_dead_weights(elab: &mut Elab<'_>, work: &Work) {
+    let dead: Vec<_> = elab
+        .weights
+        .params
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| !work.live.contains(&ParamId::from_index(*i)))
+        .map(|(_, p)| (p.path.clone(), p.span))
+        .collect();
+    for (path, span) in dead {
+        let message = format!("`{path}` never reaches the loss: it counts, but is not trained");
+        elab.report(Diagnostic::new(Code::W0501, span, message));
+    }
+}
+
+/// The file's assertions, once the weights are counted.
+fn assertions(elab: &mut Elab<'_>) -> Eval<()> {
+    elab.begin_entry(false);
+    elab.place = Context::Plain;
+    let mut failed = false;
+    for (u, unit) in elab.resolved.units.iter().enumerate() {
+        for item in &unit.file.items {
+            if let ItemKind::Assert(a) = &item.kind {
+                let top = elab.tops[u].clone();
+                failed |= elab.assertion(a, &top).is_err();
+            }
+        }
+    }
+    if failed { Err(Failed) } else { Ok(()) }
+}
+
+fn assemble<'a>(
+    elab: &mut Elab<'a>,
+    model: Option<&'a ast::ModelDecl>,
+    train: Option<Train>,
+    plan: Option<&DataPlan>,
+    work: Work,
+) -> Module {
+    let (params, ids) = elab.weights.ordered();
+    let mut entries = work.entries;
+    let mut fits = vec![];
+    let fitted = elab.data.as_mut().map(|d| std::mem::take(&mut d.fits)).unwrap_or_default();
+    for fit in fitted {
+        entries.push(fit.entry);
+        fits.push(fit.metric);
+    }
+    for entry in &mut entries {
+        for role in &mut entry.inputs {
+            if let InputRole::Param(id) = role {
+                *id = ids[id.index()];
+            }
+        }
+    }
+    let mut train = train;
+    if let (Some(train), Some(plan)) = (&mut train, plan) {
+        label_units(&mut train.metrics, plan);
+    }
+    Module {
+        hypers: hypers(elab),
+        name: model.map_or(String::new(), |m| m.name.text.to_string()),
+        axes: elab.axes.borrow().clone(),
+        params,
+        scalars: elab.scalars.clone(),
+        entries,
+        fits,
+        train,
+        data: plan.cloned(),
+    }
+}
+
+/// The main file's hypers as they are.
+fn hypers(elab: &mut Elab<'_>) -> BTreeMap<String, String> {
+    let resolved: &Resolved = elab.resolved;
+    let mut values = BTreeMap::new();
+    for item in resolved.main_items() {
+        if let ItemKind::Hyper(h) = &item.kind {
+            let top = elab.tops[0].clone();
+            let value = elab.name(&h.name.text, h.name.span, &top).ok();
+            values.extend(value.and_then(|v| crate::value::show(&v)).map(|v| (h.name.text.to_string(), v)));
+        }
+    }
+    values
+}
+
+/// An error in the units of the only field is in that unit.
+fn label_units(metrics: &mut [Metric], plan: &DataPlan) {
+    let units: Vec<&String> = plan.fields.iter().filter_map(|f| f.unit.as_ref()).collect();
+    let [unit] = units.as_slice() else { return };
+    for metric in metrics {
+        if ["rmse", "mae", "l1", "bias"].iter().any(|w| metric.name.split('_').any(|word| word == *w)) {
+            metric.unit = Some((*unit).clone());
+        }
+    }
+}
+
+impl<'a> Elab<'a> {
+    /// The entry under construction, with only the inputs that an output depends on.
+    pub(crate) fn entry_graph(&self, name: &str) -> EntryGraph {
+        let outputs: Vec<NodeId> = self.outputs.iter().map(|o| o.0).collect();
+        let builder = &self.frames[0].builder;
+        let graph = builder.finish(outputs);
+        let live = graph.live();
+        let fresh = builder.sub();
+        let mut inputs = vec![];
+        let mut map = vec![NodeId(0); graph.nodes.len()];
+        for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+            let args: Vec<NodeId> = node.args.iter().map(|a| map[a.index()]).collect();
+            fresh.at(&node.spans);
+            map[i] = match &node.op {
+                stmc_ir::Op::Input { index, ty } => {
+                    inputs.push(self.inputs[*index as usize].0.clone());
+                    fresh.input(inputs.len() - 1, ty.clone())
+                }
+                op => fresh.must(op.clone(), &args),
+            };
+        }
+        let graph = fresh.finish(graph.outputs.iter().map(|o| map[o.index()]).collect());
+        let roles = self.outputs.iter().map(|o| o.1.clone()).collect();
+        let batch = self.data.as_ref().map_or(BATCH, |d| d.batch);
+        EntryGraph { name: name.to_string(), graph, inputs, outputs: roles, batch }
+    }
+}

@@ -1,0 +1,134 @@
+//! `fit(e)` in a data block: `e` over the train part alone, computed once before training and kept with the weights.
+use crate::builtins::Bound;
+use crate::elab::{Context, Elab, Eval, Frame, FrameKind};
+use crate::value::{Spanned, Tensor, Value};
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::data::{Field, FieldOrigin, FitPlan, Slab};
+use stmc_ir::module::{EntryGraph, Metric};
+use stmc_ir::{Builder, Type};
+
+/// A fit, elaborated.
+pub(crate) struct Fitted {
+    /// The same expression in the same calls is the same fit.
+    key: (Span, Vec<Span>),
+    /// Its field.
+    pub field: usize,
+    pub entry: EntryGraph,
+    pub metric: Metric,
+    pub slabs: Vec<Slab>,
+}
+
+/// `fit(e)`
+pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
+    let expr = bound.raw(0);
+    if elab.place != Context::Data {
+        let diagnostic = Diagnostic::new(Code::E0403, bound.span, "`fit` stands in a `data` block");
+        return Err(elab.error(diagnostic.help("make it a `let` there and a part of the sample")));
+    }
+    let data = elab.data.as_ref().expect("a data block is being read");
+    if data.stream.is_some() {
+        return Err(elab.fail(Code::E0803, bound.span, "a `fit` inside a `fit` needs two passes"));
+    }
+    let key = (expr.span, elab.calls.clone());
+    if let Some(known) = data.fits.iter().find(|f| f.key == key) {
+        let field = known.field;
+        return elab.field(field, bound.span).map(Value::Tensor);
+    }
+    let number = data.fits.len();
+    let outer = Suspended::begin(elab);
+    let result = elab.spanned(expr, &bound.env).and_then(|value| finish(elab, &value));
+    let slabs = elab.data.as_mut().expect("a data block is being read").fit_slabs.drain(..).collect();
+    let finished = result.map(|(ty, metric)| (ty, metric, entry(elab, number)));
+    outer.end(elab);
+    let (ty, metric, entry) = finished?;
+    let field = define(elab, number, &ty, bound.span);
+    elab.data.as_mut().expect("a data block is being read").fits.push(Fitted {
+        key,
+        field,
+        entry,
+        metric,
+        slabs,
+    });
+    elab.field(field, bound.span).map(Value::Tensor)
+}
+
+fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Type, Metric)> {
+    let result = elab.finished(value)?;
+    let ty = elab.ty(result);
+    let metric = elab.end_part(vec![("fit".into(), result)]).remove(0);
+    Ok((ty, metric))
+}
+
+fn entry(elab: &Elab<'_>, number: usize) -> EntryGraph {
+    elab.entry_graph(&format!("fit{number}"))
+}
+
+/// The field that holds a fit's result.
+fn define(elab: &mut Elab<'_>, number: usize, ty: &Type, span: Span) -> usize {
+    let axes = ty.dims().iter().map(|d| (elab.axis_name(d.axis), d.extent)).collect();
+    let field = Field {
+        name: format!("fit{number}"),
+        origin: FieldOrigin::Fit { fit: number },
+        dtype: ty.dtype,
+        axes,
+        unit: None,
+        span,
+    };
+    let data = elab.data.as_mut().expect("a data block is being read");
+    match data.plan.fields.iter().position(|f| f.origin == field.origin) {
+        Some(known) => known,
+        None => {
+            data.plan.fields.push(field);
+            data.plan.fits.push(FitPlan { axis: data.split_axis.clone(), slabs: vec![] });
+            data.plan.fields.len() - 1
+        }
+    }
+}
+
+/// The entry that was under construction when a fit came up.
+struct Suspended<'a> {
+    frames: Vec<Frame>,
+    inputs: Vec<(stmc_ir::module::InputRole, stmc_ir::NodeId)>,
+    outputs: Vec<(stmc_ir::NodeId, stmc_ir::module::OutputRole)>,
+    index: Vec<crate::data::Indexed>,
+    instances: Vec<crate::elab::Instance>,
+    globals: std::collections::BTreeMap<(usize, std::sync::Arc<str>), Option<Value<'a>>>,
+}
+
+impl<'a> Suspended<'a> {
+    fn begin(elab: &mut Elab<'a>) -> Suspended<'a> {
+        let entry = Frame { builder: Builder::new(elab.axes.clone()), kind: FrameKind::Entry };
+        let axis = elab.data.as_ref().expect("a data block is being read").split_axis.clone();
+        elab.part = elab.program_axis(&axis);
+        let part = elab.part;
+        let data = elab.data.as_mut().expect("a data block is being read");
+        data.stream = Some(part);
+        let suspended = Suspended {
+            frames: std::mem::replace(&mut elab.frames, vec![entry]),
+            inputs: std::mem::take(&mut elab.inputs),
+            outputs: std::mem::take(&mut elab.outputs),
+            index: std::mem::take(&mut data.index),
+            instances: std::mem::take(&mut elab.instances),
+            globals: std::mem::take(&mut elab.globals),
+        };
+        elab.begin_part();
+        suspended
+    }
+
+    fn end(self, elab: &mut Elab<'a>) {
+        elab.part = elab.batch();
+        elab.frames = self.frames;
+        elab.inputs = self.inputs;
+        elab.outputs = self.outputs;
+        elab.instances = self.instances;
+        elab.globals = self.globals;
+        let data = elab.data.as_mut().expect("a data block is being read");
+        data.stream = None;
+        data.index = self.index;
+    }
+}
+
+/// A tensor of a fit's entry has the streamed axis in place of `batch`.
+pub(crate) fn as_streamed(elab: &mut Elab<'_>, x: Tensor) -> Tensor {
+    if elab.ty(x).has(elab.batch()) { elab.streamed(x) } else { x }
+}

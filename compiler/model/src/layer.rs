@@ -1,0 +1,580 @@
+//! Applying layers: signatures, pass-through, instances and their names. The model is the outermost layer.
+use crate::axis::{TypedDim, TypedExtent};
+use crate::call::Operand;
+use crate::elab::{Elab, Eval, Failed, Instance};
+use crate::scan::Body;
+use crate::scope::{Env, Scope};
+use crate::value::{Layer, Place, Spanned, Tensor, Value};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::ops::Expand;
+use stmc_ir::{AxisId, DType, Op};
+use stmc_syntax::ast::{self, Arg, TypeKind};
+
+impl<'a> Elab<'a> {
+    /// `NAME = Layer(…)`: a sub-layer, or a list of them.
+    pub(crate) fn sub_layer(&mut self, sub: &'a ast::SubLayer, position: u32, scope: &Env<'a>) -> Eval<()> {
+        let here =
+            self.instances.last().map_or(Place { path: String::new(), order: vec![] }, |i| i.place.clone());
+        let place = here.child(&sub.name.text, 1 + position);
+        if !self.guard(sub.guard.as_ref(), scope)? {
+            // An empty list is the identity.
+            let value = match sub.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
+                Some(otherwise) => self.eval(otherwise, scope)?,
+                None => Value::list(vec![]),
+            };
+            self.bind(scope, &sub.name, name_layers(value, &place));
+            return Ok(());
+        }
+        let value = match self.eval(&sub.value, scope)? {
+            Value::LayerDecl(decl, unit) => {
+                Value::Layer(self.construct(decl, unit, &[], scope, sub.value.span)?)
+            }
+            value @ (Value::Layer(_) | Value::List(_) | Value::Fn(_) | Value::Builtin(_)) => value,
+            other => {
+                let message = format!("`{} = …` declares a layer, this is {}", sub.name.text, other.kind());
+                let diagnostic = Diagnostic::new(Code::E0403, sub.value.span, message);
+                return Err(self.error(diagnostic.help(format!("`let {} = …` names a value", sub.name.text))));
+            }
+        };
+        let value = self.override_initializers(value, sub, scope)?;
+        self.bind(scope, &sub.name, name_layers(value, &place));
+        Ok(())
+    }
+
+    fn override_initializers(
+        &mut self,
+        value: Value<'a>,
+        sub: &'a ast::SubLayer,
+        scope: &Env<'a>,
+    ) -> Eval<Value<'a>> {
+        if sub.overrides.is_empty() {
+            return Ok(value);
+        }
+        let Value::Layer(layer) = &value else {
+            let span = sub.overrides[0].span;
+            return Err(self.fail(Code::E0403, span, "only a single layer takes other initializers"));
+        };
+        for o in &sub.overrides {
+            let params: Vec<&str> = layer.decl.body.statements.iter().filter_map(param_name).collect();
+            if !params.contains(&&*o.name.text) {
+                let message =
+                    format!("`{}` has no weight `{}` of its own", layer.decl.name.text, o.name.text);
+                let diagnostic = Diagnostic::new(Code::E0404, o.name.span, message);
+                let help = format!("it has {}", crate::names::listed(params.iter().copied()));
+                return Err(self.error(diagnostic.help(help)));
+            }
+        }
+        let mut layer = copy(layer);
+        layer.overrides = sub.overrides.iter().map(|o| (o, scope.clone())).collect();
+        Ok(Value::Layer(Rc::new(layer)))
+    }
+
+    /// A layer on its operands.
+    pub(crate) fn apply_layer(
+        &mut self,
+        layer: &Rc<Layer<'a>>,
+        piped: &[Operand<'a>],
+        args: &'a [Arg],
+        env: &Env<'a>,
+        span: Span,
+    ) -> Eval<Value<'a>> {
+        let decl = layer.decl;
+        let operands = self.match_arguments(&decl.name, &decl.inputs, piped, args, env, span)?;
+        let mut given = vec![];
+        for operand in &operands {
+            given.push(operand.as_ref().map(|o| self.operand(o)).transpose()?);
+        }
+        self.enter(span, &decl.name)?;
+        let place = layer.place.clone().unwrap_or_else(|| self.nameless(&decl.name));
+        self.instances.push(Instance {
+            place: place.clone(),
+            named: layer.place.is_some(),
+            layer: decl.name.text.clone(),
+            allowed: None,
+            passing: vec![],
+            extents: BTreeMap::new(),
+        });
+        self.bodies.push(Body::Layer);
+        let overrides = std::mem::replace(&mut self.overrides, layer.overrides.clone());
+        let result = self.instance(layer, &place, given, span);
+        self.overrides = overrides;
+        self.bodies.pop();
+        self.instances.pop();
+        self.calls.pop();
+        result
+    }
+
+    /// The place of a layer without a name: it may have no weights, but its own axes and draws belong to it.
+    fn nameless(&self, name: &ast::Name) -> Place {
+        let mut place =
+            self.instances.last().map_or(Place { path: String::new(), order: vec![] }, |i| i.place.clone());
+        place.path = format!("{}~{}", place.path, name.text);
+        place
+    }
+
+    fn instance(
+        &mut self,
+        layer: &Layer<'a>,
+        place: &Place,
+        given: Vec<Option<Spanned<'a>>>,
+        span: Span,
+    ) -> Eval<Value<'a>> {
+        let decl = layer.decl;
+        let top = self.tops[layer.unit].clone();
+        let scope = Scope::body(&top, &place.path);
+        for (n, (name, value)) in layer.settings.iter().enumerate() {
+            let value = name_layers(value.clone(), &place.child(name, 1_000_000 + n as u32));
+            scope.define(name, value, decl.name.span);
+        }
+        let signature = self.bind_inputs(decl, &scope, given, span)?;
+        let declared = match &decl.result {
+            Some(ty) => self.result_axes(ty, &scope)?,
+            None => vec![],
+        };
+        self.restrict(decl, &signature, &declared);
+        let value = self.block(&decl.body, &scope)?;
+        self.hand_over_carries(&scope)?;
+        let Some(ty) = &decl.result else { return Ok(value) };
+        self.check_result(value, ty, &signature, &scope, decl.body.result.as_ref().map_or(span, |r| r.span))
+    }
+
+    /// Binds the tensor parameters and checks them against their types.
+    fn bind_inputs(
+        &mut self,
+        decl: &'a ast::LayerDecl,
+        scope: &Env<'a>,
+        given: Vec<Option<Spanned<'a>>>,
+        span: Span,
+    ) -> Eval<Signature> {
+        let mut signature = Signature::default();
+        for (parameter, given) in decl.inputs.iter().zip(given) {
+            let value = match given {
+                Some(value) => value,
+                None => {
+                    let default = parameter.default.as_ref().expect("missing arguments were refused");
+                    Spanned { value: self.eval(default, scope)?, span: default.span }
+                }
+            };
+            let plain = value.value.clone().plain();
+            if let Value::Tensor(t) = plain {
+                self.check_input(&decl.name, parameter, t, &mut signature, scope, value.span)?;
+            } else if parameter.ty.is_some()
+                && !matches!(plain, Value::List(_) | Value::Record(_))
+                && plain.host().is_none()
+            {
+                return Err(self.wrong_kind(&plain, "a tensor", value.span));
+            }
+            self.bind(scope, &parameter.name, plain);
+        }
+        let _ = span;
+        Ok(signature)
+    }
+
+    fn check_input(
+        &mut self,
+        layer: &ast::Name,
+        parameter: &'a ast::Parameter,
+        tensor: Tensor,
+        signature: &mut Signature,
+        scope: &Env<'a>,
+        span: Span,
+    ) -> Eval<()> {
+        let ty = self.ty(tensor);
+        let Some(declared) = &parameter.ty else {
+            return Ok(());
+        };
+        let TypeKind::Tensor { dtype, shape, .. } = &declared.kind else {
+            return Err(self.fail(Code::E0403, declared.span, "an input of a layer has a tensor's type"));
+        };
+        self.check_dtype(*dtype, ty.dtype, span)?;
+        signature.typed = true;
+        let Some(shape) = shape else { return Ok(()) };
+        let dims = self.dims(shape, scope)?;
+        for dim in &dims {
+            let Some(extent) = ty.extent(dim.axis) else {
+                return Err(self.lacks_axis(layer, tensor, dim.axis, span));
+            };
+            self.check_extent(dim, extent, signature, span)?;
+        }
+        let named: Vec<AxisId> = dims.iter().map(|d| d.axis).collect();
+        for d in ty.dims().iter().filter(|d| !named.contains(&d.axis)) {
+            if !signature.passing.iter().any(|(a, _)| *a == d.axis) {
+                signature.passing.push((d.axis, d.extent));
+            }
+        }
+        signature.named.extend(named);
+        Ok(())
+    }
+
+    /// A value's dtype against a declared one.
+    pub(crate) fn check_dtype(&mut self, declared: Option<ast::DType>, found: DType, span: Span) -> Eval<()> {
+        let wanted = match declared {
+            None => return Ok(()),
+            Some(ast::DType::F32) => DType::F32,
+            Some(ast::DType::I32) => DType::I32,
+            Some(ast::DType::Bool) => DType::Bool,
+            Some(other) => return Err(self.unbuilt(span, &format!("the type `{}`", other.text()))),
+        };
+        if wanted == found {
+            return Ok(());
+        }
+        let message = format!("this is {}, but {} is declared", found.name(), wanted.name());
+        let diagnostic = Diagnostic::new(Code::E0408, span, message);
+        Err(self.error(diagnostic.help(format!("cast it: `{}(x)`", wanted.name()))))
+    }
+
+    fn lacks_axis(&mut self, layer: &ast::Name, tensor: Tensor, axis: AxisId, span: Span) -> Failed {
+        let (name, ty) = (self.axis_name(axis), self.ty(tensor));
+        let have: Vec<String> = ty.dims().iter().map(|d| self.axis_name(d.axis)).collect();
+        let message = format!("`{}` needs the axis `{name}`; this has [{}]", layer.text, have.join(", "));
+        let diagnostic = Diagnostic::new(Code::E0501, span, message);
+        let help = match crate::names::did_you_mean(&name, have.iter().map(String::as_str)) {
+            Some(near) => near,
+            None if name == "channel" => {
+                "`unsqueeze(x, channel)` adds it, `rename(x, … -> channel)` makes another axis it".into()
+            }
+            None => format!("`rename` an axis to `{name}`, or apply the layer to something that has it"),
+        };
+        self.error(diagnostic.help(help))
+    }
+
+    fn check_extent(
+        &mut self,
+        dim: &TypedDim,
+        found: usize,
+        signature: &mut Signature,
+        span: Span,
+    ) -> Eval<()> {
+        let name = self.axis_name(dim.axis);
+        let wanted = match dim.extent {
+            TypedExtent::Any => return Ok(()),
+            TypedExtent::Is(extent) => Some((extent, dim.span)),
+            TypedExtent::Bare => signature.extents.get(&dim.axis).copied(),
+        };
+        match wanted {
+            Some((extent, declared)) if extent != found => {
+                let diagnostic = Diagnostic::new(
+                    Code::E0206,
+                    span,
+                    format!("`{name}` is {found}, but {extent} is declared"),
+                );
+                Err(self.error(
+                    diagnostic.here(format!("{name}: {found}")).label(declared, format!("{name}: {extent}")),
+                ))
+            }
+            Some(_) => Ok(()),
+            None => {
+                signature.extents.insert(dim.axis, (found, span));
+                Ok(())
+            }
+        }
+    }
+
+    /// The axes that a result's type names.
+    fn result_axes(&mut self, ty: &'a ast::Type, scope: &Env<'a>) -> Eval<Vec<AxisId>> {
+        match &ty.kind {
+            TypeKind::Tensor { shape: Some(shape), .. } => {
+                let mut axes = vec![];
+                for dim in shape {
+                    axes.extend(self.axis_ref(&dim.axis, scope, crate::axis::Naming::Old)?);
+                }
+                Ok(axes)
+            }
+            TypeKind::Record(fields) => {
+                let mut axes = vec![];
+                for field in fields {
+                    axes.extend(self.result_axes(&field.ty, scope)?);
+                }
+                Ok(axes)
+            }
+            _ => Ok(vec![]),
+        }
+    }
+
+    /// From here on the body may name only what its signature names.
+    fn restrict(&mut self, decl: &ast::LayerDecl, signature: &Signature, declared: &[AxisId]) {
+        let instance = self.instances.last_mut().expect("a layer is being applied");
+        let typed = decl
+            .inputs
+            .iter()
+            .any(|i| matches!(&i.ty, Some(t) if matches!(&t.kind, TypeKind::Tensor { shape: Some(_), .. })));
+        if typed {
+            instance.allowed = Some(signature.named.iter().chain(declared).copied().collect());
+        }
+        instance.passing =
+            signature.passing.iter().map(|(a, _)| *a).filter(|a| !signature.named.contains(a)).collect();
+        instance.extents = signature.passing.iter().copied().collect();
+        instance.extents.extend(signature.extents.iter().map(|(a, (extent, _))| (*a, *extent)));
+    }
+
+    /// The result has exactly the declared axes plus those that pass through.
+    fn check_result(
+        &mut self,
+        value: Value<'a>,
+        ty: &'a ast::Type,
+        signature: &Signature,
+        scope: &Env<'a>,
+        span: Span,
+    ) -> Eval<Value<'a>> {
+        match (&ty.kind, value.plain()) {
+            (TypeKind::Record(fields), Value::Record(entries)) => {
+                let mut out: Vec<(Arc<str>, Value<'a>)> = vec![];
+                for field in fields {
+                    let Some((_, value)) = entries.iter().find(|(n, _)| *n == field.name.text) else {
+                        let message = format!("the body gives no `{}`", field.name.text);
+                        let diagnostic = Diagnostic::new(Code::E0504, span, message);
+                        return Err(self.error(diagnostic.label(field.span, "declared here")));
+                    };
+                    out.push((
+                        field.name.text.clone(),
+                        self.check_result(value.clone(), &field.ty, signature, scope, span)?,
+                    ));
+                }
+                if let Some((extra, _)) =
+                    entries.iter().find(|(n, _)| !fields.iter().any(|f| f.name.text == *n))
+                {
+                    let message = format!("the body gives `{extra}`, which is not declared");
+                    return Err(self
+                        .error(Diagnostic::new(Code::E0504, span, message).label(ty.span, "declared here")));
+                }
+                Ok(Value::record(out))
+            }
+            (TypeKind::Tensor { dtype, shape, .. }, value) => {
+                let tensor = self.tensor(&Spanned { value, span }, None)?;
+                self.check_dtype(*dtype, self.ty(tensor).dtype, span)?;
+                let Some(shape) = shape else { return Ok(Value::Tensor(tensor)) };
+                let dims = self.dims(shape, scope)?;
+                self.check_result_dims(tensor, &dims, signature, ty.span, span).map(Value::Tensor)
+            }
+            (TypeKind::Record(_), other) => Err(self.wrong_kind(&other, "a record", span)),
+            (_, value) => Ok(value),
+        }
+    }
+
+    fn check_result_dims(
+        &mut self,
+        tensor: Tensor,
+        dims: &[TypedDim],
+        signature: &Signature,
+        declared: Span,
+        span: Span,
+    ) -> Eval<Tensor> {
+        let ty = self.ty(tensor);
+        let expected =
+            |a: AxisId| dims.iter().any(|d| d.axis == a) || signature.passing.iter().any(|(p, _)| *p == a);
+        let extra: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).filter(|a| !expected(*a)).collect();
+        if let Some(own) = extra.iter().copied().find(|a| self.is_own(*a)) {
+            let name = self.axis_name(own);
+            let missing = dims.iter().find(|d| !ty.has(d.axis)).map(|d| self.axis_name(d.axis));
+            let message = format!("`{name}` is this layer's own axis and may not leave it");
+            let help = format!("`rename(x, {name} -> {})`", missing.unwrap_or_else(|| "…".into()));
+            return Err(self.error(Diagnostic::new(Code::E0503, span, message).help(help)));
+        }
+        let lacking: Vec<AxisId> = dims.iter().map(|d| d.axis).filter(|a| !ty.has(*a)).collect();
+        if !extra.is_empty() || !lacking.is_empty() {
+            let wanted: Vec<String> = dims.iter().map(|d| self.axis_name(d.axis)).collect();
+            let passing = |a: AxisId| signature.passing.iter().any(|(p, _)| *p == a);
+            let found: Vec<String> =
+                ty.dims().iter().filter(|d| !passing(d.axis)).map(|d| self.axis_name(d.axis)).collect();
+            let message = format!(
+                "the layer is declared to give [{}], its body gives [{}]",
+                wanted.join(", "),
+                found.join(", ")
+            );
+            return Err(
+                self.error(Diagnostic::new(Code::E0504, span, message).label(declared, "declared here"))
+            );
+        }
+        for dim in dims {
+            let found = ty.extent(dim.axis).expect("lacking axes were refused");
+            let wanted = match dim.extent {
+                TypedExtent::Is(extent) => Some(extent),
+                TypedExtent::Bare => signature.extents.get(&dim.axis).map(|e| e.0),
+                TypedExtent::Any => None,
+            };
+            if let Some(wanted) = wanted.filter(|w| *w != found) {
+                let name = self.axis_name(dim.axis);
+                let message = format!("the body gives {found} steps of `{name}`, but {wanted} are declared");
+                let diagnostic = Diagnostic::new(Code::E0206, span, message).label(dim.span, "declared here");
+                return Err(self.error(diagnostic.help(format!("`{name}: _` takes what the body gives"))));
+            }
+        }
+        let missing: Vec<(AxisId, usize)> =
+            signature.passing.iter().copied().filter(|(a, _)| !ty.has(*a)).collect();
+        let mut result = tensor;
+        for (axis, extent) in missing {
+            result = self.emit(Op::Expand(Expand { axis, extent }), &[result], span)?;
+        }
+        Ok(result)
+    }
+
+    /// Whether an axis belongs to the instance whose body is being elaborated.
+    fn is_own(&self, axis: AxisId) -> bool {
+        let path = self.path();
+        let axes = self.axes.borrow();
+        let owner = &axes.get(axis).owner;
+        !owner.is_empty() && *owner == path || axes.get(axis).name.starts_with("tap(")
+    }
+
+    // ------------------------------------------------------------ models
+
+    /// The model on its inputs, by name: its outputs.
+    pub(crate) fn apply_model(
+        &mut self,
+        model: &'a ast::ModelDecl,
+        inputs: &BTreeMap<Arc<str>, Spanned<'a>>,
+    ) -> Eval<Vec<(Arc<str>, Tensor)>> {
+        let scope = Scope::body(&self.tops[0].clone(), "");
+        self.instances.push(Instance {
+            place: Place { path: String::new(), order: vec![] },
+            named: true,
+            layer: model.name.text.clone(),
+            allowed: None,
+            passing: vec![],
+            extents: BTreeMap::new(),
+        });
+        self.bodies.push(Body::Layer);
+        let result = self.model_body(model, &scope, inputs);
+        self.bodies.pop();
+        self.instances.pop();
+        result
+    }
+
+    fn model_body(
+        &mut self,
+        model: &'a ast::ModelDecl,
+        scope: &Env<'a>,
+        inputs: &BTreeMap<Arc<str>, Spanned<'a>>,
+    ) -> Eval<Vec<(Arc<str>, Tensor)>> {
+        let mut signature = Signature::default();
+        for parameter in &model.inputs {
+            let value = &inputs[&parameter.name.text];
+            let tensor = self.tensor(value, None)?;
+            self.check_model_input(parameter, tensor, &mut signature, scope)?;
+            self.bind(scope, &parameter.name, Value::Tensor(tensor));
+        }
+        let instance = self.instances.last_mut().expect("the model is being applied");
+        instance.extents = signature.extents.iter().map(|(a, (extent, _))| (*a, *extent)).collect();
+        let value = self.block(&model.body, scope)?;
+        let batch = self.batch();
+        signature.passing.retain(|(a, _)| *a == batch);
+        let span = model.body.result.as_ref().map_or(model.name.span, |r| r.span);
+        let TypeKind::Record(_) = &model.outputs.kind else {
+            let diagnostic =
+                Diagnostic::new(Code::E0403, model.outputs.span, "a model gives a record of named outputs");
+            return Err(self.error(diagnostic.help("`-> { forecast: f32[time, row, col] }`")));
+        };
+        self.closed = true;
+        let checked = self.check_result(value, &model.outputs, &signature, scope, span);
+        self.closed = false;
+        let Value::Record(entries) = checked? else { unreachable!("records were demanded") };
+        let mut outputs = vec![];
+        for (name, value) in entries.iter() {
+            outputs.push((name.clone(), self.tensor(&Spanned { value: value.clone(), span }, None)?));
+        }
+        Ok(outputs)
+    }
+
+    fn check_model_input(
+        &mut self,
+        parameter: &'a ast::Parameter,
+        tensor: Tensor,
+        signature: &mut Signature,
+        scope: &Env<'a>,
+    ) -> Eval<()> {
+        let ty = self.ty(tensor);
+        let span = parameter.span;
+        let Some(ast::Type { kind: TypeKind::Tensor { dtype, missing, shape: Some(shape) }, .. }) =
+            &parameter.ty
+        else {
+            let message = format!("the input `{}` needs a type", parameter.name.text);
+            return Err(
+                self.error(Diagnostic::new(Code::E0507, span, message).help("`past: f32[time, row, col]`"))
+            );
+        };
+        if *missing {
+            let diagnostic =
+                Diagnostic::new(Code::E0701, span, "a model's input must have no missing values");
+            return Err(
+                self.error(diagnostic.help(format!("`fill({}, 0)` in `sample`", parameter.name.text)))
+            );
+        }
+        self.check_dtype(*dtype, ty.dtype, span)?;
+        let dims = self.dims(shape, scope)?;
+        for dim in &dims {
+            let Some(extent) = ty.extent(dim.axis) else {
+                let message = format!(
+                    "the sample's `{}` is {}, which lacks `{}`",
+                    parameter.name.text,
+                    self.show_type(&ty),
+                    self.axis_name(dim.axis)
+                );
+                return Err(self.error(Diagnostic::new(Code::E0507, dim.span, message)));
+            };
+            self.check_extent(dim, extent, signature, span)?;
+        }
+        let batch = self.batch();
+        for d in ty.dims() {
+            if d.axis == batch {
+                signature.passing.push((batch, d.extent));
+            } else if !dims.iter().any(|t| t.axis == d.axis) {
+                let message = format!(
+                    "the sample's `{}` is {}; the model does not declare `{}`",
+                    parameter.name.text,
+                    self.show_type(&ty),
+                    self.axis_name(d.axis)
+                );
+                return Err(self.error(Diagnostic::new(Code::E0507, span, message)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is known of the arguments while a signature is matched.
+#[derive(Default)]
+struct Signature {
+    /// Extents of the named axes, and where they were seen.
+    extents: BTreeMap<AxisId, (usize, Span)>,
+    /// Axes that the types name.
+    named: Vec<AxisId>,
+    /// Axes that pass through.
+    passing: Vec<(AxisId, usize)>,
+    /// Whether any input has a type.
+    typed: bool,
+}
+
+fn param_name(statement: &ast::Stmt) -> Option<&str> {
+    if let ast::StmtKind::Param(p) = &statement.kind { Some(&p.name.text) } else { None }
+}
+
+fn copy<'a>(layer: &Layer<'a>) -> Layer<'a> {
+    Layer {
+        decl: layer.decl,
+        unit: layer.unit,
+        settings: layer.settings.clone(),
+        overrides: layer.overrides.clone(),
+        place: layer.place.clone(),
+    }
+}
+
+/// Gives the nameless layers in a value their places: list elements by their position.
+pub(crate) fn name_layers<'a>(value: Value<'a>, place: &Place) -> Value<'a> {
+    match value {
+        Value::Layer(layer) if layer.place.is_none() => {
+            let mut layer = copy(&layer);
+            layer.place = Some(place.clone());
+            Value::Layer(Rc::new(layer))
+        }
+        Value::List(elements) => {
+            let named = elements.iter().enumerate();
+            Value::list(
+                named.map(|(i, e)| name_layers(e.clone(), &place.child(&i.to_string(), i as u32))).collect(),
+            )
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,748 @@
+//! Scans, stateful layers, and `for` with carries.
+//!
+//! The body of a scan is elaborated in a frame of its own until the types of its carries stand still: a carry has the
+//! axes of its first value and those that its next value passes through. Inputs of the frame's graph are numbered as
+//! they are met and put in the order of `Scan` at the end.
+use crate::axis::{Naming, TypedExtent};
+use crate::elab::{Elab, Eval, Failed, Frame, FrameKind};
+use crate::scope::{Carry, Env, Scope};
+use crate::value::{Run, Spanned, Tensor, Value, join};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::ops::Scan;
+use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Op, Type};
+use stmc_syntax::ast;
+
+/// Whose statements are being run: it decides what `carry` and `yield` mean.
+pub(crate) enum Body<'a> {
+    Layer,
+    Function,
+    Optimizer,
+    /// Its yields so far.
+    Scan(Vec<Yield<'a>>),
+    /// The carried values of an unrolled loop, absent in its first round; its yields.
+    For(Option<BTreeMap<Arc<str>, Value<'a>>>, Vec<Yield<'a>>),
+}
+
+/// `yield e`.
+#[derive(Clone)]
+pub(crate) struct Yield<'a> {
+    /// The name of `e`, where it is one: the key if there are several.
+    pub name: Option<Arc<str>>,
+    pub value: Spanned<'a>,
+}
+
+/// The body of a scan under construction.
+pub(crate) struct ScanFrame {
+    carries: Vec<ScanCarry>,
+    captures: Vec<(NodeId, NodeId)>,
+    /// What each input is, in the order in which they were met.
+    roles: Vec<Role>,
+    /// The step number, and how many steps there are.
+    pub step: (NodeId, usize),
+    /// States handed to layers: the layer's path, and its carries by their paths below it.
+    starts: Vec<(String, Rc<Vec<(String, Tensor)>>)>,
+    widths: Widths,
+}
+
+/// Axes that carries pass through, by key.
+type Widths = BTreeMap<String, Vec<Dim>>;
+
+#[derive(Clone, Copy)]
+enum Role {
+    Step,
+    Carry(usize),
+    Slice(usize),
+    Capture(usize),
+}
+
+struct ScanCarry {
+    /// The path of a layer's state, or `#name` of the scan's own.
+    key: String,
+    /// Outside.
+    initial: Tensor,
+    input: NodeId,
+    next: Option<(Tensor, Span)>,
+    span: Span,
+}
+
+impl ScanFrame {
+    fn input(&mut self, builder: &Builder, role: Role, ty: Type) -> NodeId {
+        self.roles.push(role);
+        builder.input(self.roles.len() - 1, ty)
+    }
+
+    /// The input that stands for a node of the graph outside.
+    pub(crate) fn capture(&mut self, builder: &Builder, node: NodeId, ty: Type) -> NodeId {
+        if let Some((_, input)) = self.captures.iter().find(|(outer, _)| *outer == node) {
+            return *input;
+        }
+        let input = self.input(builder, Role::Capture(self.captures.len()), ty);
+        self.captures.push((node, input));
+        input
+    }
+}
+
+impl<'a> Elab<'a> {
+    // ------------------------------------------------------------ statements
+
+    /// `carry h: [channel] = 0`.
+    pub(crate) fn carry(&mut self, decl: &'a ast::CarryDecl, span: Span, scope: &Env<'a>) -> Eval<()> {
+        if let Some(prefix) = scope.find(&decl.name.text).and_then(|v| layer_path(&v)) {
+            return self.hand_state(decl, prefix, scope);
+        }
+        if !self.guard(decl.guard.as_ref(), scope)? {
+            let value = match decl.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
+                Some(otherwise) => self.eval(otherwise, scope)?,
+                None => Value::Int(0),
+            };
+            self.bind(scope, &decl.name, value);
+            return Ok(());
+        }
+        match self.bodies.last() {
+            Some(Body::Scan(_)) => {
+                let key = format!("#{}", decl.name.text);
+                self.scan_carry(decl, key, span, scope)
+            }
+            Some(Body::Layer) => self.state(decl, span, scope),
+            Some(Body::For(carried, _)) => {
+                let value = match carried {
+                    Some(carried) => carried[&decl.name.text].clone(),
+                    None => self.eval(&decl.value, scope)?,
+                };
+                self.carried(decl, decl.name.text.to_string(), value, scope);
+                Ok(())
+            }
+            Some(Body::Optimizer) => self.optimizer_carry(decl, scope),
+            Some(Body::Function) | None => {
+                let message = "a `carry` stands in a scan, a `for`, a layer or an optimizer";
+                Err(self.fail(Code::E0601, span, message))
+            }
+        }
+    }
+
+    /// Binds a carry that waits for its next value.
+    pub(crate) fn carried(
+        &mut self,
+        decl: &'a ast::CarryDecl,
+        key: String,
+        value: Value<'a>,
+        scope: &Env<'a>,
+    ) {
+        self.bind(scope, &decl.name, value);
+        scope.carries.borrow_mut().push(Carry { name: decl.name.clone(), key, next: None });
+    }
+
+    /// `carry cells = read.cells`: where a layer's state starts.
+    fn hand_state(&mut self, decl: &'a ast::CarryDecl, prefix: String, scope: &Env<'a>) -> Eval<()> {
+        let Value::State(state) = self.eval(&decl.value, scope)? else {
+            let message =
+                format!("`{0}` is a layer: its state comes from an earlier scan, `run.{0}`", decl.name.text);
+            return Err(self.fail(Code::E0403, decl.value.span, message));
+        };
+        match self.frames.last_mut().map(|f| &mut f.kind) {
+            Some(FrameKind::Scan(frame)) => {
+                frame.starts.push((prefix, state));
+                Ok(())
+            }
+            _ => Err(self.fail(
+                Code::E0605,
+                decl.name.span,
+                "a state is handed over at the beginning of a scan",
+            )),
+        }
+    }
+
+    /// A carry of a stateful layer: it joins the innermost scan around.
+    fn state(&mut self, decl: &'a ast::CarryDecl, span: Span, scope: &Env<'a>) -> Eval<()> {
+        let instance = self.instances.last().expect("a layer is being applied");
+        let (layer, named, path) = (instance.layer.clone(), instance.named, instance.place.path.clone());
+        let here = self.calls.last().copied().unwrap_or(span);
+        let FrameKind::Scan(frame) = &self.frames[self.depth()].kind else {
+            let message = format!("`{layer}` keeps a state from step to step: apply it inside a `scan`");
+            let diagnostic = Diagnostic::new(Code::E0605, here, message).label(span, "its state");
+            return Err(self.error(diagnostic.help("`scan x in xs along time { yield x |> layer }`")));
+        };
+        if !named {
+            return Err(self.nameless_weights(&layer, span));
+        }
+        let key = join(&path, &decl.name.text);
+        if frame.carries.iter().any(|c| c.key == key) {
+            let message = format!("`{path}` is applied twice in one step: a state has one next value");
+            return Err(self.fail(Code::E0605, here, message));
+        }
+        self.scan_carry(decl, key, span, scope)
+    }
+
+    fn scan_carry(&mut self, decl: &'a ast::CarryDecl, key: String, span: Span, scope: &Env<'a>) -> Eval<()> {
+        let initial = match self.handed(&key) {
+            Some(tensor) => tensor,
+            None => self.first_value(decl, scope)?,
+        };
+        let depth = self.depth();
+        if initial.level >= depth {
+            let message =
+                format!("the first value of `{}` is computed before the first step", decl.name.text);
+            return Err(self.fail(Code::E0602, decl.value.span, message));
+        }
+        let mut ty = self.ty(initial);
+        let FrameKind::Scan(frame) = &self.frames[depth].kind else { unreachable!("scans have a frame") };
+        for dim in frame.widths.get(&key).into_iter().flatten() {
+            ty = ty.with(dim.axis, dim.extent).unwrap_or(ty);
+        }
+        let initial = self.expand_to(initial, &ty, span);
+        let Frame { builder, kind: FrameKind::Scan(frame) } = &mut self.frames[depth] else {
+            unreachable!("scans have a frame")
+        };
+        let role = Role::Carry(frame.carries.len());
+        let input = frame.input(builder, role, ty);
+        frame.carries.push(ScanCarry { key: key.clone(), initial, input, next: None, span });
+        let value = Value::Tensor(Tensor { node: input, level: depth });
+        self.carried(decl, key, value, scope);
+        Ok(())
+    }
+
+    /// The state handed over to a layer's carry.
+    fn handed(&self, key: &str) -> Option<Tensor> {
+        let FrameKind::Scan(frame) = &self.frames[self.depth()].kind else { return None };
+        let of = |(prefix, state): &(String, Rc<Vec<(String, Tensor)>>)| {
+            state.iter().find(|(below, _)| join(prefix, below) == key).map(|(_, t)| *t)
+        };
+        frame.starts.iter().rev().find_map(of)
+    }
+
+    /// The first value of a carry, with the axes that its type declares.
+    fn first_value(&mut self, decl: &'a ast::CarryDecl, scope: &Env<'a>) -> Eval<Tensor> {
+        let value = self.spanned(&decl.value, scope)?;
+        let Some(ty) = &decl.ty else { return self.tensor(&value, None) };
+        let ast::TypeKind::Tensor { dtype, shape, .. } = &ty.kind else {
+            return Err(self.fail(Code::E0403, ty.span, "a carry has a tensor's type: `[channel: 16]`"));
+        };
+        let like = match dtype {
+            Some(ast::DType::I32) => DType::I32,
+            Some(ast::DType::Bool) => DType::Bool,
+            _ => DType::F32,
+        };
+        let tensor = self.tensor(&value, Some(like))?;
+        self.check_dtype(*dtype, self.ty(tensor).dtype, value.span)?;
+        let given = self.ty(tensor);
+        let mut full = given.clone();
+        for dim in self.dims(shape.as_deref().unwrap_or_default(), scope)? {
+            let known = self.instances.last().and_then(|i| i.extents.get(&dim.axis).copied());
+            let name = self.axis_name(dim.axis);
+            let wanted = match dim.extent {
+                TypedExtent::Is(extent) => Some(extent),
+                TypedExtent::Bare => given.extent(dim.axis).or(known),
+                TypedExtent::Any => given.extent(dim.axis),
+            };
+            match (wanted, given.extent(dim.axis)) {
+                (None, _) => {
+                    let message = format!("the extent of `{name}` is not known here");
+                    return Err(self.error(
+                        Diagnostic::new(Code::E0206, dim.span, message).help(format!("`{name}: …`")),
+                    ));
+                }
+                (Some(extent), None) => full = full.with(dim.axis, extent).expect("the value lacks it"),
+                (Some(wanted), Some(found)) if wanted != found => {
+                    let message = format!("`{name}` is {found}, but {wanted} is declared");
+                    return Err(self.error(
+                        Diagnostic::new(Code::E0206, value.span, message).label(dim.span, "declared here"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(self.expand_to(tensor, &full, value.span))
+    }
+
+    /// `h' = e`.
+    pub(crate) fn update(&mut self, update: &'a ast::Update, scope: &Env<'a>) -> Eval<()> {
+        if !self.guard(update.guard.as_ref(), scope)? {
+            return Ok(());
+        }
+        let value = self.eval(&update.value, scope)?;
+        self.prime(update, value, scope)
+    }
+
+    /// The next value failed: nobody is to complain that there is none.
+    pub(crate) fn prime_failed(&mut self, update: &'a ast::Update, scope: &Env<'a>) {
+        let before = self.diagnostics.len();
+        let _ = self.prime(update, Value::Failed, scope);
+        self.diagnostics.truncate(before);
+    }
+
+    fn prime(&mut self, update: &'a ast::Update, value: Value<'a>, scope: &Env<'a>) -> Eval<()> {
+        let name = &update.name;
+        let Some(carrier) = scope.carrier(&name.text) else {
+            if matches!(scope.find(&name.text), Some(Value::Failed)) {
+                return Err(Failed);
+            }
+            let message = format!("there is no carry `{}` to give a next value", name.text);
+            let diagnostic = Diagnostic::new(Code::E0601, name.span, message);
+            return Err(self
+                .error(diagnostic.help(format!("`carry {} = …` at the beginning of the body", name.text))));
+        };
+        let mut carries = carrier.carries.borrow_mut();
+        let carry = carries.iter_mut().find(|c| c.name.text == name.text).expect("the scope declares it");
+        if let Some((_, first)) = &carry.next {
+            let diagnostic =
+                Diagnostic::new(Code::E0601, name.span, format!("`{}` gets two next values", name.text));
+            let diagnostic = diagnostic.label(*first, "the first");
+            drop(carries);
+            return Err(self.error(diagnostic));
+        }
+        carry.next = Some((value, update.value.span));
+        Ok(())
+    }
+
+    /// `yield e`.
+    pub(crate) fn yield_statement(&mut self, expr: &'a ast::Expr, scope: &Env<'a>) -> Eval<()> {
+        let value = self.spanned(expr, scope)?;
+        let name = expr.name().map(|n| n.text);
+        match self.bodies.last_mut() {
+            Some(Body::Scan(yields) | Body::For(_, yields)) => {
+                yields.push(Yield { name, value });
+                Ok(())
+            }
+            _ => Err(self.fail(Code::E0601, expr.span, "`yield` stands in a scan or a `for`")),
+        }
+    }
+
+    /// The next values of the carries that a body declares; each has one.
+    pub(crate) fn next_values(&mut self, scope: &Env<'a>) -> Eval<Vec<(String, Arc<str>, Value<'a>, Span)>> {
+        let mut out = vec![];
+        let mut missing = vec![];
+        for carry in scope.carries.borrow().iter() {
+            match &carry.next {
+                Some((value, span)) => {
+                    out.push((carry.key.clone(), carry.name.text.clone(), value.clone(), *span))
+                }
+                None => missing.push(carry.name.clone()),
+            }
+        }
+        for name in &missing {
+            let message = format!("carry `{}` never gets a next value", name.text);
+            self.report(
+                Diagnostic::new(Code::E0601, name.span, message).help(format!("`{}' = …`", name.text)),
+            );
+        }
+        if missing.is_empty() { Ok(out) } else { Err(Failed) }
+    }
+
+    /// After a body: its carries' next values go to the frame of the scan.
+    pub(crate) fn hand_over_carries(&mut self, scope: &Env<'a>) -> Eval<()> {
+        for (key, _, value, span) in self.next_values(scope)? {
+            if matches!(value, Value::Failed) {
+                return Err(Failed);
+            }
+            let depth = self.depth();
+            let like = match &self.frames[depth].kind {
+                FrameKind::Scan(frame) => {
+                    let carry =
+                        frame.carries.iter().find(|c| c.key == key).expect("the carry joined this scan");
+                    self.frames[depth].builder.ty(carry.input).dtype
+                }
+                _ => unreachable!("carries join a scan"),
+            };
+            let tensor = self.tensor(&Spanned { value, span }, Some(like))?;
+            let FrameKind::Scan(frame) = &mut self.frames[depth].kind else { unreachable!("checked above") };
+            let carry = frame.carries.iter_mut().find(|c| c.key == key).expect("the carry joined this scan");
+            carry.next = Some((tensor, span));
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------ scans
+
+    /// `scan frame in past along time at t { … }`.
+    pub(crate) fn scan(&mut self, scan: &'a ast::Scan, span: Span, env: &Env<'a>) -> Eval<Value<'a>> {
+        if matches!(self.frames[self.depth()].kind, FrameKind::Finish(_)) {
+            return Err(self.unbuilt(span, "a scan in a metric"));
+        }
+        let naming = if scan.sources.is_empty() { Naming::New } else { Naming::Old };
+        let axes = self.axis_word(&scan.along, env, naming)?;
+        let axis = self.single(&axes, scan.along.span)?;
+        let sources = self.scan_sources(scan, axis, env)?;
+        let extent = self.scan_extent(scan, axis, &sources, env)?;
+        let mut widths = Widths::new();
+        loop {
+            let (messages, draws) = (self.diagnostics.len(), self.draws.clone());
+            let pass = self.scan_pass(scan, axis, extent, &sources, widths.clone(), span, env)?;
+            match pass {
+                Pass::Done(value) => return Ok(value),
+                Pass::Wider(wider) => widths = wider,
+            }
+            self.diagnostics.truncate(messages);
+            self.draws = draws;
+        }
+    }
+
+    fn scan_sources(
+        &mut self,
+        scan: &'a ast::Scan,
+        axis: AxisId,
+        env: &Env<'a>,
+    ) -> Eval<Vec<(Tensor, Span)>> {
+        let mut sources = vec![];
+        for source in &scan.sources {
+            let value = self.spanned(&source.value, env)?;
+            let tensor = self.tensor(&value, None)?;
+            if !self.ty(tensor).has(axis) {
+                let (name, ty) = (self.axis_name(axis), self.ty(tensor));
+                let message = format!("{} has no axis `{name}` to scan along", self.show_type(&ty));
+                return Err(self.fail(Code::E0604, source.value.span, message));
+            }
+            sources.push((tensor, source.value.span));
+        }
+        Ok(sources)
+    }
+
+    fn scan_extent(
+        &mut self,
+        scan: &'a ast::Scan,
+        axis: AxisId,
+        sources: &[(Tensor, Span)],
+        env: &Env<'a>,
+    ) -> Eval<usize> {
+        let mut found: Option<(usize, Span)> = None;
+        if let Some(expr) = &scan.extent {
+            found = Some((self.axis_extent(expr, axis, env)?, expr.span));
+        }
+        for (tensor, span) in sources {
+            let extent = self.extent(*tensor, axis, *span)?;
+            match found {
+                Some((first, place)) if first != extent => {
+                    let name = self.axis_name(axis);
+                    let message = format!("`{name}` is {first} here and {extent} there");
+                    let diagnostic =
+                        Diagnostic::new(Code::E0201, place, message).here(format!("{name}: {first}"));
+                    return Err(self.error(diagnostic.label(*span, format!("{name}: {extent}"))));
+                }
+                _ => found = Some((extent, *span)),
+            }
+        }
+        match found {
+            Some((extent, _)) => Ok(extent),
+            None => {
+                let name = &scan.along;
+                let message = format!("how many steps of `{}`?", name.text);
+                let diagnostic = Diagnostic::new(Code::E0604, name.span, message);
+                Err(self.error(
+                    diagnostic.help(format!("`scan along {}: 12`, or `scan x in xs along {0}`", name.text)),
+                ))
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // All that a pass needs is known before the first one.
+    fn scan_pass(
+        &mut self,
+        scan: &'a ast::Scan,
+        axis: AxisId,
+        extent: usize,
+        sources: &[(Tensor, Span)],
+        widths: Widths,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Eval<Pass<'a>> {
+        let outer = self.depth();
+        let scope = Scope::block_of_its_own(env);
+        self.push_frame(scan, axis, extent, sources, widths, &scope)?;
+        self.bodies.push(Body::Scan(vec![]));
+        let result = self.statements(&scan.body, &scope).and_then(|()| self.hand_over_carries(&scope));
+        let yields = self.bodies.pop();
+        let checked = result.and_then(|()| {
+            let Some(Body::Scan(yields)) = yields else { unreachable!("it was pushed") };
+            self.close_scan(axis, &yields)
+        });
+        let frame = self.frames.pop().expect("it was pushed");
+        let FrameKind::Scan(scan_frame) = frame.kind else { unreachable!("it was pushed") };
+        match checked? {
+            Closing::Wider(widths) => Ok(Pass::Wider(widths)),
+            Closing::Closed { nexts, yields } => {
+                let finished = FinishedBody { builder: frame.builder, frame: scan_frame, nexts };
+                let results = self.add_scan(finished, axis, extent, sources, &yields, outer, span)?;
+                Ok(Pass::Done(results))
+            }
+        }
+    }
+
+    fn push_frame(
+        &mut self,
+        scan: &'a ast::Scan,
+        axis: AxisId,
+        extent: usize,
+        sources: &[(Tensor, Span)],
+        widths: Widths,
+        scope: &Env<'a>,
+    ) -> Eval<()> {
+        let builder = self.frames[0].builder.sub();
+        let step = builder.input(0, Type::scalar(DType::I32));
+        let mut frame = ScanFrame {
+            carries: vec![],
+            captures: vec![],
+            roles: vec![Role::Step],
+            step: (step, extent),
+            starts: vec![],
+            widths,
+        };
+        let mut slices = vec![];
+        for (i, (tensor, _)) in sources.iter().enumerate() {
+            let ty = self.ty(*tensor).without(&[axis]);
+            slices.push(frame.input(&builder, Role::Slice(i), ty));
+        }
+        self.frames.push(Frame { builder, kind: FrameKind::Scan(frame) });
+        let level = self.depth();
+        if let Some(at) = &scan.at {
+            self.bind(scope, at, Value::Tensor(Tensor { node: step, level }));
+        }
+        for (source, node) in scan.sources.iter().zip(slices) {
+            match &source.pattern {
+                ast::Pattern::Name(name) => self.bind(scope, name, Value::Tensor(Tensor { node, level })),
+                ast::Pattern::Tuple(_, span) => {
+                    return Err(self.fail(Code::E0403, *span, "a slice has one name"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks carries and yields once the body is there.
+    fn close_scan(&mut self, axis: AxisId, yields: &[Yield<'a>]) -> Eval<Closing> {
+        let depth = self.depth();
+        let FrameKind::Scan(frame) = &self.frames[depth].kind else { unreachable!("it was pushed") };
+        let carries: Vec<(String, NodeId, Option<(Tensor, Span)>, Span)> =
+            frame.carries.iter().map(|c| (c.key.clone(), c.input, c.next, c.span)).collect();
+        let mut widths = frame.widths.clone();
+        let (mut wider, mut nexts) = (false, vec![]);
+        for (key, input, next, declared) in carries {
+            let (next, span) = next.expect("every carry was given its next value");
+            let (have, got) = (self.frames[depth].builder.ty(input), self.ty(next));
+            let extra: Vec<Dim> = got.dims().iter().copied().filter(|d| !have.has(d.axis)).collect();
+            let differs = have.dims().iter().any(|d| got.extent(d.axis).is_some_and(|e| e != d.extent));
+            if differs || have.dtype != got.dtype || extra.iter().any(|d| d.axis == axis) {
+                let name = key.rsplit(['.', '#']).next().unwrap_or(&key).to_string();
+                let message = format!(
+                    "`{name}` is {}, but its next value is {}",
+                    self.show_type(&have),
+                    self.show_type(&got)
+                );
+                return Err(
+                    self.error(Diagnostic::new(Code::E0602, span, message).label(declared, "declared here"))
+                );
+            }
+            if extra.is_empty() {
+                let next = self.expand_to(next, &have, span);
+                nexts.push(self.bring(next, depth, span)?);
+            } else {
+                wider = true;
+                widths.entry(key).or_default().extend(extra);
+            }
+        }
+        if wider {
+            return Ok(Closing::Wider(widths));
+        }
+        let mut outputs = vec![];
+        for y in yields {
+            let tensor = self.tensor(&y.value, None)?;
+            if self.ty(tensor).has(axis) {
+                let name = self.axis_name(axis);
+                let message = format!("this has `{name}` already, the axis of the scan");
+                let help = format!("yield the current step of it: `x[{name}: t]` with `at t`");
+                return Err(self.error(Diagnostic::new(Code::E0603, y.value.span, message).help(help)));
+            }
+            outputs.push((y.name.clone(), self.bring(tensor, depth, y.value.span)?));
+        }
+        Ok(Closing::Closed { nexts, yields: outputs })
+    }
+
+    /// Puts the scan into the graph outside and names its results.
+    #[allow(clippy::too_many_arguments)] // The parts of one op.
+    fn add_scan(
+        &mut self,
+        finished: FinishedBody,
+        axis: AxisId,
+        extent: usize,
+        sources: &[(Tensor, Span)],
+        yields: &[(Option<Arc<str>>, NodeId)],
+        level: usize,
+        span: Span,
+    ) -> Eval<Value<'a>> {
+        let FinishedBody { builder, frame, nexts } = finished;
+        let outputs: Vec<NodeId> = nexts.iter().copied().chain(yields.iter().map(|y| y.1)).collect();
+        let (body, captures) = renumbered(&builder, &frame, sources.len(), outputs);
+        let mut args = vec![];
+        for carry in &frame.carries {
+            args.push(self.bring(carry.initial, level, span)?);
+        }
+        for (tensor, place) in sources {
+            args.push(self.bring(*tensor, level, *place)?);
+        }
+        args.extend(captures);
+        let scan =
+            Scan { axis, extent, reverse: false, carries: frame.carries.len(), slices: sources.len(), body };
+        let outside = self.frames[level].builder.clone();
+        outside.at(&[span]);
+        let results = outside.scan(scan, &args).expect("a scan is checked before it is made");
+        let tensors: Vec<Tensor> = results.into_iter().map(|node| Tensor { node, level }).collect();
+        let (carries, stacks) = tensors.split_at(frame.carries.len());
+        let mut run = Run { yields: None, carries: vec![], states: vec![], owner: self.path() };
+        for (carry, last) in frame.carries.iter().zip(carries) {
+            match carry.key.strip_prefix('#') {
+                Some(name) => run.carries.push((name.into(), Value::Tensor(*last))),
+                None => run.states.push((carry.key.clone(), *last)),
+            }
+        }
+        run.yields = self.yielded(yields, stacks, span)?;
+        Ok(Value::Run(Rc::new(run)))
+    }
+
+    fn yielded(
+        &mut self,
+        yields: &[(Option<Arc<str>>, NodeId)],
+        stacks: &[Tensor],
+        span: Span,
+    ) -> Eval<Option<Value<'a>>> {
+        if let [one] = stacks {
+            return Ok(Some(Value::Tensor(*one)));
+        }
+        let mut entries = vec![];
+        for ((name, _), stack) in yields.iter().zip(stacks) {
+            let Some(name) = name else {
+                return Err(self.fail(
+                    Code::E0403,
+                    span,
+                    "several yields need names: `let a = …` and `yield a`",
+                ));
+            };
+            entries.push((name.clone(), Value::Tensor(*stack)));
+        }
+        Ok((!entries.is_empty()).then(|| Value::record(entries)))
+    }
+
+    /// `run.h`, `run.cells`. `None`: no carry and no stateful layer is called so.
+    pub(crate) fn run_member(&self, run: &Run<'a>, name: &ast::Name) -> Option<Value<'a>> {
+        if let Some((_, value)) = run.carries.iter().find(|(n, _)| *n == name.text) {
+            return Some(value.clone());
+        }
+        let prefix = format!("{}.", join(&run.owner, &name.text));
+        let below = |(path, t): &(String, Tensor)| path.strip_prefix(&prefix).map(|p| (p.to_string(), *t));
+        let state: Vec<(String, Tensor)> = run.states.iter().filter_map(below).collect();
+        (!state.is_empty()).then(|| Value::State(Rc::new(state)))
+    }
+
+    // ------------------------------------------------------------ unrolled loops
+
+    /// `for e in list { carry y = x; y' = e(y); yield … }`.
+    pub(crate) fn unrolled(
+        &mut self,
+        binder: &'a ast::LoopBinder,
+        iterable: &'a ast::Expr,
+        body: &'a ast::Block,
+        env: &Env<'a>,
+    ) -> Eval<Value<'a>> {
+        let elements = self.elements(iterable, env)?;
+        let mut carried: Option<BTreeMap<Arc<str>, Value<'a>>> = None;
+        let mut yields = vec![];
+        if elements.is_empty() {
+            carried = Some(self.first_carries(body, env)?);
+        }
+        for (i, element) in elements.into_iter().enumerate() {
+            let scope = Scope::block_of_its_own(env);
+            self.bind_loop(binder, i, element, &scope)?;
+            self.bodies.push(Body::For(carried.take(), vec![]));
+            let result = self.statements(body, &scope);
+            let Some(Body::For(_, more)) = self.bodies.pop() else { unreachable!("it was pushed") };
+            result?;
+            yields.extend(more.into_iter().map(|y| y.value.value));
+            let nexts = self.next_values(&scope)?;
+            carried = Some(nexts.into_iter().map(|(_, name, value, _)| (name, value)).collect());
+        }
+        let carries = carried.unwrap_or_default().into_iter().collect();
+        let yields = (!yields.is_empty()).then(|| Value::list(yields));
+        Ok(Value::Run(Rc::new(Run { yields, carries, states: vec![], owner: self.path() })))
+    }
+
+    /// What a loop over nothing leaves: the first values.
+    fn first_carries(&mut self, body: &'a ast::Block, env: &Env<'a>) -> Eval<BTreeMap<Arc<str>, Value<'a>>> {
+        let mut carries = BTreeMap::new();
+        for statement in &body.statements {
+            if let ast::StmtKind::Carry(c) = &statement.kind {
+                carries.insert(c.name.text.clone(), self.eval(&c.value, env)?);
+            }
+        }
+        Ok(carries)
+    }
+}
+
+/// The outcome of one elaboration of a body.
+enum Pass<'a> {
+    Done(Value<'a>),
+    /// Carries pass more axes through than was known.
+    Wider(Widths),
+}
+
+enum Closing {
+    Wider(Widths),
+    Closed { nexts: Vec<NodeId>, yields: Vec<(Option<Arc<str>>, NodeId)> },
+}
+
+struct FinishedBody {
+    builder: Builder,
+    frame: ScanFrame,
+    nexts: Vec<NodeId>,
+}
+
+/// The body with its inputs in the order of `Scan`, without what is dead; and the captures that remain.
+fn renumbered(
+    builder: &Builder,
+    frame: &ScanFrame,
+    slices: usize,
+    outputs: Vec<NodeId>,
+) -> (Graph, Vec<NodeId>) {
+    let graph = builder.finish(outputs);
+    let live = graph.live();
+    let mut captures = vec![];
+    let mut numbers = vec![0; frame.roles.len()];
+    for (i, role) in frame.roles.iter().enumerate() {
+        numbers[i] = match role {
+            Role::Step => 0,
+            Role::Carry(n) => 1 + n,
+            Role::Slice(n) => 1 + frame.carries.len() + n,
+            Role::Capture(n) => {
+                let (outer, input) = frame.captures[*n];
+                if !live[input.index()] {
+                    continue;
+                }
+                captures.push(outer);
+                frame.carries.len() + slices + captures.len()
+            }
+        };
+    }
+    let fresh = builder.sub();
+    let mut map = vec![NodeId(0); graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+        let args: Vec<NodeId> = node.args.iter().map(|a| map[a.index()]).collect();
+        fresh.at(&node.spans);
+        map[i] = match &node.op {
+            Op::Input { index, ty } => fresh.input(numbers[*index as usize], ty.clone()),
+            op => fresh.must(op.clone(), &args),
+        };
+    }
+    let outputs = graph.outputs.iter().map(|o| map[o.index()]).collect();
+    (fresh.finish(outputs), captures)
+}
+
+/// The path of a layer, or of a list of layers (that of its first, without the position). `None`: neither.
+fn layer_path(value: &Value<'_>) -> Option<String> {
+    match value {
+        Value::Layer(layer) => layer.place.as_ref().map(|p| p.path.clone()),
+        Value::List(list) => {
+            let first = layer_path(list.first()?)?;
+            first.rsplit_once('.').map(|(path, _)| path.to_string())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! What `--set` overrides: `frames=3`, `train.batch=8`, `radar.from="path"`.
+use crate::names;
+use crate::resolve::Resolved;
+use std::collections::BTreeMap;
+use stmc_base::{Code, Diagnostic, Sources, Span};
+use stmc_syntax::ast::{self, ItemKind};
+
+/// Overrides, parsed as expressions, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub(crate) set: BTreeMap<String, ast::Expr>,
+}
+
+impl Settings {
+    /// Parses `name=expression` texts. Each becomes a source of its own, so that messages can point at it.
+    pub fn parse(sources: &mut Sources, set: &[String]) -> Result<Settings, Vec<Diagnostic>> {
+        let mut settings = Settings::default();
+        let mut diagnostics = vec![];
+        for text in set {
+            match parse_one(sources, text) {
+                Ok((name, value)) => {
+                    settings.set.insert(name, value);
+                }
+                Err(more) => diagnostics.extend(more),
+            }
+        }
+        if diagnostics.is_empty() { Ok(settings) } else { Err(diagnostics) }
+    }
+
+    /// Whether every name is one that can be set.
+    pub(crate) fn check(&self, resolved: &Resolved) -> Vec<Diagnostic> {
+        let known = settable(resolved);
+        let unknown = self.set.iter().filter(|(name, _)| !known.contains(name));
+        unknown
+            .map(|(name, value)| {
+                let message = format!("there is no setting `{name}`");
+                let diagnostic = Diagnostic::new(Code::E0802, value.span, message);
+                match names::did_you_mean(name, known.iter().map(String::as_str)) {
+                    Some(near) => diagnostic.help(near),
+                    None => diagnostic
+                        .help(format!("settings are {}", names::listed(known.iter().map(String::as_str)))),
+                }
+            })
+            .collect()
+    }
+}
+
+fn parse_one(sources: &mut Sources, text: &str) -> Result<(String, ast::Expr), Vec<Diagnostic>> {
+    // `let value=…` has the value where the option's text has it.
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    let program = format!("let value ={value}");
+    let source = sources.add(format!("--set {name}"), program.clone());
+    if value.trim().is_empty() {
+        let span = Span::new(source, 0, program.len());
+        let message = format!("`--set {name}` lacks a value");
+        return Err(vec![Diagnostic::new(Code::E0802, span, message).help(format!("`--set {name}=…`"))]);
+    }
+    let parsed = stmc_syntax::parse(source, &program);
+    let file = parsed.file.ok_or(parsed.diagnostics)?;
+    match file.items.into_iter().map(|i| i.kind).next() {
+        Some(ItemKind::Let(l)) => Ok((name.trim().to_string(), l.value)),
+        _ => Err(vec![Diagnostic::new(Code::E0802, file.span, format!("`--set {name}` takes one value"))]),
+    }
+}
+
+/// Hypers, keys of `train`, and `DATA.from`.
+fn settable(resolved: &Resolved) -> Vec<String> {
+    let mut known = vec![];
+    for item in resolved.main_items() {
+        match &item.kind {
+            ItemKind::Hyper(h) => known.push(h.name.text.to_string()),
+            ItemKind::Train(_) => known.extend(crate::train::KEYS.iter().map(|k| format!("train.{k}"))),
+            ItemKind::Data(d) => {
+                known.push(format!("{}.from", d.name.text));
+                let froms = d.statements.iter().filter(|s| matches!(s.kind, ast::DataKind::From(_))).count();
+                known.extend((0..froms).map(|n| format!("{}.from.{n}", d.name.text)));
+            }
+            _ => {}
+        }
+    }
+    known
+}

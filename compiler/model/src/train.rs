@@ -1,0 +1,430 @@
+//! The `train` block: its settings, its losses and metrics.
+use crate::elab::{Context, Elab, Eval, Failed, RunLength};
+use crate::names;
+use crate::scope::{Env, Scope};
+use crate::value::{Rule, Spanned, Tensor, Value};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::NodeId;
+use stmc_ir::Op;
+use stmc_ir::module::{Clip, InputRole, Metric, OutputRole, Stalled, Watch};
+use stmc_ir::ops::Scalar;
+use stmc_syntax::ast::{self, ExprKind, Member};
+
+/// The keys of `train`.
+pub(crate) const KEYS: &[&str] = &[
+    "loss",
+    "metrics",
+    "optimizer",
+    "batch",
+    "epochs",
+    "steps",
+    "accumulate",
+    "clip",
+    "ema",
+    "seed",
+    "start",
+    "precision",
+    "math",
+    "stop",
+    "keep",
+    "save_every",
+    "phases",
+];
+
+/// Keys whose meaning is not built.
+const UNBUILT: &[&str] = &["ema", "start", "save_every", "phases"];
+
+/// What the block sets, but for what needs the model.
+pub(crate) struct Plan {
+    pub batch: usize,
+    pub accumulate: usize,
+    pub epochs: usize,
+    pub length: RunLength,
+    pub seed: u64,
+    pub clip: Option<Clip>,
+    pub stop: Option<Stalled>,
+    pub keep: Option<Watch>,
+}
+
+/// Names in the losses and metrics: the model's outputs and the sample's parts.
+pub(crate) struct Named<'a> {
+    pub outputs: Vec<(Arc<str>, Tensor)>,
+    pub parts: Vec<(Arc<str>, Value<'a>)>,
+}
+
+/// A key's expression, as written or as `--set` replaces it.
+pub(crate) fn key<'a>(elab: &Elab<'a>, train: &'a ast::TrainDecl, name: &str) -> Option<&'a ast::Expr> {
+    let settings: &'a crate::Settings = elab.settings;
+    let written = train.keys.iter().find(|k| &*k.name.text == name).map(|k| &k.value);
+    settings.set.get(&format!("train.{name}")).or(written)
+}
+
+/// Unknown keys, keys given twice, and keys that are not built.
+pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<()> {
+    let before = elab.diagnostics.len();
+    for key in keys {
+        let name = &*key.name.text;
+        let first = keys.iter().find(|k| k.name.text == key.name.text).expect("the key itself is one");
+        if first.name.span != key.name.span {
+            elab.report(crate::resolve::twice(&key.name, first.name.span).help("a key is given once"));
+        }
+        if !KEYS.contains(&name) {
+            let message = format!("`train` has no setting `{name}`");
+            let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
+            let help = names::did_you_mean(name, KEYS.iter().copied())
+                .unwrap_or_else(|| format!("settings are {}", names::listed(KEYS.iter().copied())));
+            elab.report(diagnostic.help(help));
+        } else if UNBUILT.contains(&name) {
+            elab.unbuilt(key.name.span, &format!("`{name}`"));
+        }
+    }
+    if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
+}
+
+/// The settings. `samples` is the size of the train part.
+pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: Option<usize>) -> Eval<Plan> {
+    check_keys(elab, &train.keys)?;
+    let batch = count(elab, train, "batch", 32)?;
+    let accumulate = count(elab, train, "accumulate", 1)?;
+    // Without the data's size one step an epoch stands for any number.
+    let steps_per_epoch = samples.map_or(1, |n| n / (batch * accumulate)).max(1);
+    let epochs = count(elab, train, "epochs", 10)?;
+    let steps = count(elab, train, "steps", epochs * steps_per_epoch)?;
+    let length = RunLength { steps_per_epoch, steps };
+    elab.length = Some(length);
+    let seed = seed(elab, train)?;
+    precision(elab, train)?;
+    let clip = key(elab, train, "clip").map(|e| clip(elab, e)).transpose()?;
+    let stop = key(elab, train, "stop").map(|e| stalled(elab, e)).transpose()?;
+    let keep = key(elab, train, "keep").map(|e| best(elab, e)).transpose()?;
+    Ok(Plan { batch, accumulate, epochs, length, seed, clip, stop, keep })
+}
+
+/// The run's seed, as far as it is set.
+pub(crate) fn seed<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<u64> {
+    Ok(number(elab, train, "seed")?.map_or(0, |(n, _)| n as u64))
+}
+
+fn number<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str) -> Eval<Option<(i64, Span)>> {
+    let Some(expr) = key(elab, train, name) else { return Ok(None) };
+    let top = elab.tops[0].clone();
+    match elab.eval(expr, &top)? {
+        Value::Int(i) => Ok(Some((i, expr.span))),
+        other => {
+            let message = format!("`{name}` is a whole number, this is {}", other.kind());
+            Err(elab.fail(Code::E0804, expr.span, message))
+        }
+    }
+}
+
+fn count<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str, default: usize) -> Eval<usize> {
+    match number(elab, train, name)? {
+        None => Ok(default),
+        Some((n, _)) if n >= 1 => Ok(n as usize),
+        Some((n, span)) => Err(elab.fail(Code::E0804, span, format!("`{name}` is at least 1, this is {n}"))),
+    }
+}
+
+fn precision<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<()> {
+    for (name, built, others) in
+        [("precision", "f32", &["tf32", "bf16", "f16"][..]), ("math", "exact", &["fast"][..])]
+    {
+        let Some(expr) = key(elab, train, name) else { continue };
+        match &expr.kind {
+            ExprKind::Str(s) if **s == *built => {}
+            ExprKind::Str(s) if others.contains(&&**s) => {
+                return Err(elab.unbuilt(expr.span, &format!("`{name} = \"{s}\"`")));
+            }
+            _ => {
+                let all = others.iter().copied().chain([built]);
+                let message = format!("`{name}` is one of {}", names::listed(all));
+                return Err(elab.fail(Code::E0804, expr.span, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `norm(1.0)`, `value(0.5)`
+fn clip<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Clip> {
+    if let ExprKind::Call { callee, args } = &expr.kind
+        && let ([arg], Some(name)) = (args.as_slice(), callee.name())
+    {
+        let top = elab.tops[0].clone();
+        let limit = elab.eval(&arg.value, &top)?.number().filter(|x| *x > 0.0);
+        match (&*name.text, limit) {
+            ("norm", Some(x)) => return Ok(Clip::Norm(x)),
+            ("value", Some(x)) => return Ok(Clip::Value(x)),
+            _ => {}
+        }
+    }
+    Err(elab.fail(Code::E0804, expr.span, "`clip` is `norm(1.0)` or `value(0.5)`, with a positive number"))
+}
+
+/// `stalled(valid.loss, for: 5 epochs)`
+fn stalled<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Stalled> {
+    if let ExprKind::Call { callee, args } = &expr.kind
+        && callee.name().is_some_and(|n| &*n.text == "stalled")
+        && let [watched, patience] = args.as_slice()
+    {
+        let watch = watch(elab, &watched.value)?;
+        if let ExprKind::Quantity { value, unit } = &patience.value.kind
+            && matches!(&*unit.text, "epoch" | "epochs")
+            && *value >= 1.0
+        {
+            return Ok(Stalled { watch, epochs: *value as usize });
+        }
+    }
+    Err(elab.fail(Code::E0804, expr.span, "`stop` is `stalled(valid.loss, for: 5 epochs)`"))
+}
+
+/// `best(valid.loss)`
+fn best<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
+    match &expr.kind {
+        ExprKind::Call { callee, args }
+            if callee.name().is_some_and(|n| &*n.text == "best") && args.len() == 1 =>
+        {
+            watch(elab, &args[0].value)
+        }
+        _ => Err(elab.fail(Code::E0804, expr.span, "`keep` is `best(valid.loss)`")),
+    }
+}
+
+/// `valid.loss`: a part of the split and a metric. Scores are better when larger.
+fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
+    let ExprKind::Member { base, member: Member::Name(metric) } = &expr.kind else {
+        return Err(elab.fail(
+            Code::E0804,
+            expr.span,
+            "a part of the split and a metric are watched: `valid.loss`",
+        ));
+    };
+    let part = base.name().map(|n| n.text.to_string()).unwrap_or_default();
+    let parts: Vec<String> =
+        elab.data.as_ref().map_or(vec![], |d| d.plan.split.iter().map(|p| p.name.clone()).collect());
+    if !parts.is_empty() && !parts.contains(&part) {
+        let message = format!("the split has no part `{part}`");
+        let diagnostic = Diagnostic::new(Code::E0804, base.span, message);
+        return Err(elab
+            .error(diagnostic.help(format!("it has {}", names::listed(parts.iter().map(String::as_str))))));
+    }
+    let train = elab.resolved.train().expect("a train block is being read");
+    let metrics = metric_names(train);
+    if !metrics.iter().any(|m| **m == *metric.text) {
+        let message = format!("there is no metric `{}`", metric.text);
+        let diagnostic = Diagnostic::new(Code::E0804, metric.span, message);
+        let help = names::did_you_mean(&metric.text, metrics.iter().map(|m| m.as_ref()))
+            .unwrap_or_else(|| format!("metrics are {}", names::listed(metrics.iter().map(|m| m.as_ref()))));
+        return Err(elab.error(diagnostic.help(help)));
+    }
+    let scores = ["csi", "pod", "accuracy", "recall", "precision", "f1", "r2", "nse", "fss", "psnr", "ssim"];
+    let maximize = scores.iter().any(|s| metric.text.split('_').any(|word| word == *s));
+    Ok(Watch { part, metric: metric.text.to_string(), maximize })
+}
+
+fn metric_names(train: &ast::TrainDecl) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = vec!["loss".into()];
+    for key in train.keys.iter().filter(|k| &*k.name.text == "metrics") {
+        if let ExprKind::Record(record) = &key.value.kind {
+            names.extend(record.entries.iter().map(|e| e.key.text.clone()));
+        }
+    }
+    names
+}
+
+// ---------------------------------------------------------------- losses and metrics
+
+/// The scope of losses and metrics.
+fn scope<'a>(elab: &mut Elab<'a>, named: &Named<'a>) -> Env<'a> {
+    let scope = Scope::body(&elab.tops[0].clone(), "");
+    let train = elab.resolved.train().expect("a train block is being read");
+    let span = train.model.span;
+    elab.ambiguous.clear();
+    let both = |name: &Arc<str>, parts: &[(Arc<str>, Value<'a>)]| parts.iter().any(|(n, _)| n == name);
+    for (name, tensor) in &named.outputs {
+        if both(name, &named.parts) {
+            elab.ambiguous.push(name.clone());
+        } else {
+            scope.define(name, Value::Tensor(*tensor), span);
+        }
+    }
+    for (name, value) in &named.parts {
+        if !elab.ambiguous.contains(name) {
+            scope.define(name, value.clone(), span);
+        }
+    }
+    let outputs = named.outputs.iter().map(|(n, t)| (n.clone(), Value::Tensor(*t))).collect();
+    scope.define("out", Value::record(outputs), span);
+    scope.define("sample", Value::record(named.parts.clone()), span);
+    scope
+}
+
+/// The terms of the loss, each a scalar: outputs of the entry.
+pub(crate) fn losses<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, named: &Named<'a>) -> Eval<()> {
+    let Some(expr) = key(elab, train, "loss") else {
+        let message = "`train` has no `loss`";
+        let diagnostic = Diagnostic::new(Code::E0802, train.model.span, message);
+        return Err(elab.error(diagnostic.help("`loss = mse(forecast, future)`")));
+    };
+    for (name, term) in terms(elab, expr, named)? {
+        let tensor = elab.tensor(&term, None)?;
+        let tensor = elab.float(tensor, term.span)?;
+        if !elab.ty(tensor).dims().is_empty() {
+            let ty = elab.ty(tensor);
+            let message = format!("a loss is one number, this is {}", elab.show_type(&ty));
+            return Err(elab
+                .error(Diagnostic::new(Code::E0804, term.span, message).help("`mean(…)` reduces all axes")));
+        }
+        if !reaches_a_weight(elab, tensor.node) {
+            let message = format!("the term `{name}` has no path to any weight");
+            return Err(elab.fail(Code::E0801, term.span, message));
+        }
+        elab.output(tensor.node, OutputRole::Loss { name: name.to_string(), span: term.span });
+    }
+    Ok(())
+}
+
+/// The loss, or the entries of a record of terms, with their places.
+fn terms<'a>(
+    elab: &mut Elab<'a>,
+    expr: &'a ast::Expr,
+    named: &Named<'a>,
+) -> Eval<Vec<(Arc<str>, Spanned<'a>)>> {
+    let scope = scope(elab, named);
+    let value = elab.eval(expr, &scope)?.plain();
+    let Value::Record(entries) = &value else {
+        return Ok(vec![("loss".into(), Spanned { value, span: expr.span })]);
+    };
+    let place = |name: &Arc<str>| match &expr.kind {
+        ExprKind::Record(r) => {
+            r.entries.iter().find(|e| e.key.text == *name).map_or(expr.span, |e| e.value.span)
+        }
+        _ => expr.span,
+    };
+    Ok(entries.iter().map(|(n, v)| (n.clone(), Spanned { value: v.clone(), span: place(n) })).collect())
+}
+
+/// Whether a gradient could flow from a node to a weight.
+fn reaches_a_weight(elab: &Elab<'_>, node: NodeId) -> bool {
+    let graph = elab.frames[0].builder.graph();
+    let weights: Vec<bool> = elab.inputs.iter().map(|(r, _)| matches!(r, InputRole::Param(_))).collect();
+    let mut reached = vec![false; graph.nodes.len()];
+    reached[node.index()] = true;
+    for i in (0..=node.index()).rev() {
+        if !reached[i] {
+            continue;
+        }
+        let node = &graph.nodes[i];
+        match &node.op {
+            Op::Input { index, .. } if weights[*index as usize] => return true,
+            Op::Scalar(Scalar::Stop | Scalar::Less | Scalar::LessEqual | Scalar::Equal) | Op::Cast(_) => {}
+            _ => node.args.iter().for_each(|a| reached[a.index()] = true),
+        }
+    }
+    false
+}
+
+/// The loss and the metrics over a part.
+pub(crate) fn metrics<'a>(
+    elab: &mut Elab<'a>,
+    train: &'a ast::TrainDecl,
+    named: &Named<'a>,
+) -> Eval<Vec<Metric>> {
+    elab.begin_part();
+    let results = metric_values(elab, train, named)?;
+    Ok(elab.end_part(results))
+}
+
+fn metric_values<'a>(
+    elab: &mut Elab<'a>,
+    train: &'a ast::TrainDecl,
+    named: &Named<'a>,
+) -> Eval<Vec<(Arc<str>, Tensor)>> {
+    let mut results = vec![];
+    if let Some(expr) = key(elab, train, "loss") {
+        let mut sum: Option<Tensor> = None;
+        for (_, term) in terms(elab, expr, named)? {
+            let tensor = elab.finished(&term)?;
+            sum = Some(match sum {
+                None => tensor,
+                Some(sum) => elab.scalar(Scalar::Add, &[sum, tensor], term.span)?,
+            });
+        }
+        results.extend(sum.map(|s| ("loss".into(), s)));
+    }
+    let Some(expr) = key(elab, train, "metrics") else { return Ok(results) };
+    let ExprKind::Record(record) = &expr.kind else {
+        let message = "`metrics` is a record: `{ error: rmse(forecast, future) }`";
+        return Err(elab.fail(Code::E0804, expr.span, message));
+    };
+    let scope = scope(elab, named);
+    let mut failed = false;
+    for l in &record.lets {
+        let value = elab.spanned(&l.value, &scope)?;
+        for (name, value) in elab.destructure(&l.pattern, value)? {
+            elab.bind(&scope, name, value);
+        }
+    }
+    for entry in &record.entries {
+        let value = elab.spanned(&entry.value, &scope).and_then(|v| elab.finished(&v));
+        match value {
+            Ok(tensor) => {
+                scope.define(&entry.key.text, Value::Tensor(tensor), entry.key.span);
+                results.push((entry.key.text.clone(), tensor));
+            }
+            Err(Failed) => {
+                scope.define(&entry.key.text, Value::Failed, entry.key.span);
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Failed) } else { Ok(results) }
+}
+
+/// The update rule. Without one Adam would be a guess at the rate.
+pub(crate) fn rule<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<(Rc<Rule<'a>>, Span)> {
+    let Some(expr) = key(elab, train, "optimizer") else {
+        let diagnostic = Diagnostic::new(Code::E0802, train.model.span, "`train` has no `optimizer`");
+        return Err(elab.error(diagnostic.help("`optimizer = Adam(lr: 1e-3)`, with `use std.optim.Adam`")));
+    };
+    let top = elab.tops[0].clone();
+    let outer = std::mem::replace(&mut elab.place, Context::Plain);
+    let value = elab.eval(expr, &top);
+    elab.place = outer;
+    match value? {
+        Value::Optimizer(rule) => Ok((rule, expr.span)),
+        Value::Record(_) => Err(elab.unbuilt(expr.span, "groups of weights with an optimizer each")),
+        other => {
+            let message =
+                format!("`optimizer` is an update rule such as `Adam(lr: 1e-3)`, this is {}", other.kind());
+            Err(elab.fail(Code::E0804, expr.span, message))
+        }
+    }
+}
+
+/// Whether the inputs of a model are parts of the sample.
+pub(crate) fn check_inputs<'a>(
+    elab: &mut Elab<'a>,
+    model: &'a ast::ModelDecl,
+    parts: &[Arc<str>],
+) -> Eval<()> {
+    let before = elab.diagnostics.len();
+    for input in &model.inputs {
+        if parts.contains(&input.name.text) {
+            continue;
+        }
+        let message =
+            format!("the sample has no part `{}`, an input of `{}`", input.name.text, model.name.text);
+        let diagnostic = Diagnostic::new(Code::E0805, input.name.span, message);
+        let help = names::did_you_mean(&input.name.text, parts.iter().map(|p| p.as_ref()))
+            .unwrap_or_else(|| format!("its parts are {}", names::listed(parts.iter().map(|p| p.as_ref()))));
+        elab.report(diagnostic.help(help));
+    }
+    if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
+}
+
+/// Model inputs by name.
+pub(crate) type Inputs<'a> = BTreeMap<Arc<str>, Spanned<'a>>;

@@ -1,0 +1,188 @@
+//! Weights: declared in layers, numbered by path, put in the order of declaration at the end.
+use crate::axis::TypedExtent;
+use crate::call::Operand;
+use crate::elab::{Context, Elab, Eval};
+use crate::scope::Env;
+use crate::value::{Spanned, Value, join};
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::module::{Init, InputRole, Param, ParamId};
+use stmc_ir::{DType, Dim, Type};
+use stmc_syntax::ast::{self, ExprKind};
+
+/// All weights so far.
+#[derive(Default)]
+pub(crate) struct Weights {
+    /// Numbered by `ParamId` until they are put in order.
+    pub params: Vec<Param>,
+    /// Positions of declarations, by which they are ordered.
+    order: Vec<Vec<u32>>,
+}
+
+impl Weights {
+    fn find(&self, path: &str) -> Option<usize> {
+        self.params.iter().position(|p| p.path == path)
+    }
+
+    /// The weights in the order of declaration, and the new number of each.
+    pub(crate) fn ordered(&self) -> (Vec<Param>, Vec<ParamId>) {
+        let mut places: Vec<usize> = (0..self.params.len()).collect();
+        places.sort_by(|a, b| self.order[*a].cmp(&self.order[*b]));
+        let mut ids = vec![ParamId(0); places.len()];
+        for (new, old) in places.iter().enumerate() {
+            ids[*old] = ParamId::from_index(new);
+        }
+        (places.iter().map(|p| self.params[*p].clone()).collect(), ids)
+    }
+}
+
+impl<'a> Elab<'a> {
+    /// `param weight: [unit: out, channel] ~ uniform(1)`.
+    pub(crate) fn param(&mut self, decl: &'a ast::ParamDecl, scope: &Env<'a>) -> Eval<()> {
+        if !self.guard(decl.guard.as_ref(), scope)? {
+            let value = match decl.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
+                Some(otherwise) => self.eval(otherwise, scope)?,
+                None => Value::Int(0),
+            };
+            self.bind_weight(scope, &decl.name, value);
+            return Ok(());
+        }
+        let (ty, disk) = self.closed_type(&decl.ty, scope)?;
+        let Some(instance) = self.instances.last() else {
+            return Err(self.fail(Code::E0506, decl.name.span, "weights belong to a layer or a model"));
+        };
+        if !instance.named {
+            let layer = instance.layer.clone();
+            return Err(self.nameless_weights(&layer, decl.name.span));
+        }
+        let path = join(&instance.place.path, &decl.name.text);
+        let mut order = instance.place.order.clone();
+        // Own weights come before sub-layers, whose positions count from 1.
+        order.extend([0, decl.name.span.start]);
+        let id = match self.weights.find(&path) {
+            Some(i) => {
+                self.same_shape(i, &ty, decl.name.span)?;
+                i
+            }
+            None => {
+                let init = self.initializer(decl, scope)?;
+                let span = decl.name.span;
+                self.weights.params.push(Param { path, ty: ty.clone(), disk, init, frozen: false, span });
+                self.weights.order.push(order);
+                self.weights.params.len() - 1
+            }
+        };
+        let tensor = self.input(InputRole::Param(ParamId::from_index(id)), ty);
+        self.bind_weight(scope, &decl.name, Value::Tensor(tensor));
+        Ok(())
+    }
+
+    /// A weight may have the name of the setting that switches it: `param bias: … if bias`.
+    fn bind_weight(&mut self, scope: &Env<'a>, name: &ast::Name, value: Value<'a>) {
+        scope.define(&name.text, value, name.span);
+    }
+
+    /// The message about a layer with weights that has no name.
+    pub(crate) fn nameless_weights(&mut self, layer: &str, span: Span) -> crate::elab::Failed {
+        let place = self.calls.last().copied().unwrap_or(span);
+        let message = format!("`{layer}` has weights or a state, so it needs a name");
+        let diagnostic = Diagnostic::new(Code::E0506, place, message);
+        self.error(
+            diagnostic.help(format!(
+                "`{} = {layer}(…)` in a line of its own, then `x |> {0}`",
+                layer.to_lowercase()
+            )),
+        )
+    }
+
+    /// A type that is no pattern: every extent is known. With the axes in the order written.
+    pub(crate) fn closed_type(
+        &mut self,
+        ty: &'a ast::Type,
+        scope: &Env<'a>,
+    ) -> Eval<(Type, Vec<stmc_ir::AxisId>)> {
+        let ast::TypeKind::Tensor { dtype, missing, shape } = &ty.kind else {
+            return Err(self.fail(Code::E0403, ty.span, "a tensor's type is needed here: `[channel: 16]`"));
+        };
+        if *missing {
+            return Err(self.unbuilt(ty.span, "a value that may be missing"));
+        }
+        let dtype = match dtype {
+            None | Some(ast::DType::F32) => DType::F32,
+            Some(ast::DType::I32) => DType::I32,
+            Some(ast::DType::Bool) => DType::Bool,
+            Some(other) => return Err(self.unbuilt(ty.span, &format!("the type `{}`", other.text()))),
+        };
+        let mut dims = vec![];
+        for dim in self.dims(shape.as_deref().unwrap_or_default(), scope)? {
+            let known = self.instances.last().and_then(|i| i.extents.get(&dim.axis).copied());
+            let extent = match (dim.extent, known) {
+                (TypedExtent::Is(extent), _) | (TypedExtent::Bare, Some(extent)) => extent,
+                _ => {
+                    let name = self.axis_name(dim.axis);
+                    let message = format!("the extent of `{name}` is not known here");
+                    return Err(self.error(
+                        Diagnostic::new(Code::E0206, dim.span, message).help(format!("`{name}: …`")),
+                    ));
+                }
+            };
+            dims.push(Dim { axis: dim.axis, extent });
+        }
+        let disk = dims.iter().map(|d| d.axis).collect();
+        match Type::new(dtype, dims) {
+            Some(ty) => Ok((ty, disk)),
+            None => Err(self.fail(Code::E0204, ty.span, "an axis stands here twice")),
+        }
+    }
+
+    fn same_shape(&mut self, i: usize, ty: &Type, span: Span) -> Eval<()> {
+        let (path, first, disk) = {
+            let p = &self.weights.params[i];
+            (p.path.clone(), p.ty.clone(), p.disk.clone())
+        };
+        if first == *ty {
+            return Ok(());
+        }
+        let shown = |ty: &Type| -> String {
+            let extents: Vec<String> =
+                disk.iter().filter_map(|a| ty.extent(*a)).map(|e| e.to_string()).collect();
+            extents.join(", ")
+        };
+        let message = format!("`{path}` was made [{}]; this use needs [{}]", shown(&first), shown(ty));
+        let place = self.calls.last().copied().unwrap_or(span);
+        let diagnostic = Diagnostic::new(Code::E0505, place, message);
+        Err(self.error(diagnostic.help("a layer applied twice shares its weights: declare two layers")))
+    }
+
+    fn initializer(&mut self, decl: &'a ast::ParamDecl, scope: &Env<'a>) -> Eval<Init> {
+        let replaced = self.overrides.iter().find(|(o, _)| o.name.text == decl.name.text).cloned();
+        let (expr, env) = match &replaced {
+            Some((o, env)) => (&o.initializer, env),
+            None => (&decl.initializer, scope),
+        };
+        let outer = std::mem::replace(&mut self.place, Context::Initializer);
+        let value = self.initial_value(expr, env);
+        self.place = outer;
+        match value? {
+            Value::Init(init) => Ok(init),
+            value => match value.number() {
+                Some(x) => Ok(Init::Fill(x)),
+                None => Err(self.wrong_kind(&value, "an initializer such as `uniform(0.1)`", expr.span)),
+            },
+        }
+    }
+
+    fn initial_value(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
+        // The first argument of an initializer is the weight itself, of which only the type matters.
+        let like = Operand::Value(Spanned { value: Value::Int(0), span: expr.span });
+        match &expr.kind {
+            ExprKind::Call { callee, args } => {
+                let f = self.eval(callee, env)?;
+                self.call_value(f, &[like], args, env, expr.span)
+            }
+            _ => match self.eval(expr, env)? {
+                f @ (Value::Fn(_) | Value::Builtin(_)) => self.call_value(f, &[like], &[], env, expr.span),
+                value => Ok(value),
+            },
+        }
+    }
+}
