@@ -6,7 +6,7 @@
 //! It does not break long lines.
 use crate::parse::parse;
 use crate::tokens::{Kind, Token, tokens};
-use crate::words::{ITEMS, RESERVED};
+use crate::words::{self, ITEMS, RESERVED};
 use stmc_base::{Diagnostic, SourceId};
 
 /// Blanks for each open bracket, and for a line that goes on.
@@ -180,13 +180,15 @@ impl<'t> Formatter<'t> {
             return false;
         }
         let unfinished = self.last.is_some_and(|last| {
-            expects_more(&last) || last.is_sign(",") && LISTS.contains(&self.statement().word)
+            words::awaits_more(last.text) || last.is_sign(",") && LISTS.contains(&self.statement().word)
         });
+        let spaced_sign =
+            matches!(line[0].token.text, "+" | "-") && line.get(1).is_some_and(|next| next.gap > 0);
         // Between declarations, only a declaration or a comment begins a line.
         let between = self.open.is_empty()
             && line[0].token.kind != Kind::Comment
             && !ITEMS.contains(&line[0].token.text);
-        unfinished || between || continues(line)
+        unfinished || between || spaced_sign || words::goes_on(line[0].token.text)
     }
 }
 
@@ -195,45 +197,6 @@ const BODIES: &[&str] = &["fn", "layer", "model", "schedule", "optimizer", "trai
 
 /// Statements that a comma continues.
 const LISTS: &[&str] = &["let", "axis", "augment", "sample"];
-
-/// Does a line that begins so continue the line before?
-fn continues(line: &[Placed]) -> bool {
-    let first = &line[0].token;
-    match first.kind {
-        Kind::Word => matches!(first.text, "then" | "else" | "and" | "or" | "in"),
-        Kind::Sign if matches!(first.text, "+" | "-") => line.get(1).is_some_and(|next| next.gap > 0),
-        Kind::Sign => {
-            matches!(first.text, "|>" | "*" | "/" | "^" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "->" | "=>")
-        }
-        _ => false,
-    }
-}
-
-/// Does a line that ends so go on in the next?
-fn expects_more(last: &Token) -> bool {
-    match last.kind {
-        Kind::Sign => matches!(
-            last.text,
-            "=" | "|>"
-                | "*"
-                | "/"
-                | "+"
-                | "-"
-                | "^"
-                | "=="
-                | "!="
-                | "<"
-                | "<="
-                | ">"
-                | ">="
-                | "=>"
-                | "->"
-                | "~"
-        ),
-        Kind::Word => matches!(last.text, "and" | "or" | "not" | "then" | "else" | "in"),
-        _ => false,
-    }
-}
 
 /// How many blanks stand between the last token of `before` and `token`, where the user put `gap`.
 fn blanks(before: &[Placed], token: &Token, gap: usize) -> usize {

@@ -16,7 +16,7 @@ pub struct Parsed {
 }
 
 /// Stack for the deepest text that is not refused, in a build without optimisation.
-const STACK: usize = 128 << 20;
+const STACK: usize = 32 << 20;
 
 /// Parses a file. Several independent mistakes are reported at once.
 pub fn parse(source: SourceId, text: &str) -> Parsed {

@@ -32,6 +32,19 @@ pub(crate) const RESERVED: &[&str] = &[
     "let", "if", "then", "else", "for", "in", "scan", "carry", "yield", "true", "false", "and", "or", "not",
 ];
 
+/// What stands between two values.
+const INFIX: &[&str] = &["|>", "or", "and", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "^"];
+
+/// Does a line that begins with this always go on with the line before? `+` and `-` do so only before a blank.
+pub(crate) fn goes_on(text: &str) -> bool {
+    INFIX.contains(&text) && !matches!(text, "+" | "-") || matches!(text, "then" | "else" | "->" | "=>")
+}
+
+/// Does a line that ends with this go on in the next?
+pub(crate) fn awaits_more(text: &str) -> bool {
+    INFIX.contains(&text) || matches!(text, "=" | "=>" | "->" | "~" | "not" | "then" | "else" | "in")
+}
+
 /// A word or sign of another language.
 pub(crate) struct Foreign {
     /// The word or sign.

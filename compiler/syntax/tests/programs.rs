@@ -47,6 +47,31 @@ fn survives_formatting(name: &Path, text: &str) {
     assert_eq!(once, format(&once), "{name}: formatted twice is not formatted once");
 }
 
+/// The text with other indentation and other gaps: none becomes empty, for a gap may mean something.
+fn ragged(text: &str) -> String {
+    let mut state = 7u32;
+    let mut blanks = |least: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        " ".repeat((least + (state >> 16) % 4) as usize)
+    };
+    let mut out = String::new();
+    for line in text.lines() {
+        out += &blanks(0);
+        let code = line.find("//").unwrap_or(line.len()).min(line.find('"').unwrap_or(line.len()));
+        let words: Vec<&str> = line[..code].split_whitespace().collect();
+        for (i, word) in words.iter().enumerate() {
+            out += word;
+            let last = i + 1 == words.len();
+            if !last || line[..code].ends_with(' ') {
+                out += &blanks(1);
+            }
+        }
+        out += &line[code..];
+        out.push('\n');
+    }
+    out
+}
+
 #[test]
 fn programs_give_their_trees() {
     for (path, text) in own_programs() {
@@ -66,6 +91,7 @@ fn programs_survive_formatting() {
         survives_formatting(&path, &text);
         let messy: String = text.lines().map(|l| format!("  \t{l}  \r\n\n\n")).collect();
         survives_formatting(&path, &messy);
+        survives_formatting(&path, &ragged(&text));
     }
 }
 
@@ -77,5 +103,6 @@ fn drafts_parse_and_survive_formatting() {
     };
     for (path, text) in programs(&Path::new(&reference).join("drafts")) {
         survives_formatting(&path, &text);
+        survives_formatting(&path, &ragged(&text));
     }
 }

@@ -57,10 +57,13 @@ fn is_operand(comment: &str) -> bool {
         return comment.starts_with(|c: char| c.is_ascii_digit());
     }
     let name = comment.trim_end_matches([')', ']', '}', ',', ' ']);
-    let words =
-        name.split('.').all(|w| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let words: Vec<&str> = name.split('.').collect();
+    let named =
+        words.iter().all(|w| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    // `x.channel` is an extent; `nn.Conv2d` and `std.nn.Conv` tell where something comes from.
+    let extent = words.len() == 2 && !name.contains(|c: char| c.is_ascii_uppercase()) && name == comment;
     let closes = comment.contains(')') && !comment.contains('(');
-    words && (name.contains('.') && !comment.ends_with('.') || closes)
+    named && (extent || closes)
 }
 
 fn operand_text(comment: &str) -> &str {

@@ -177,20 +177,15 @@ impl<'t> Site<'t> {
     }
 }
 
-/// After these a value follows.
-const BEFORE_VALUES: &[&str] = &[
-    "=", "+", "-", "*", "/", "^", "|>", "<", ">", "<=", ">=", "==", "!=", "=>", "~", "and", "or", "not",
-    "if", "then", "else", "yield",
-];
-
 /// No value begins with these.
 const AFTER_VALUES: &[&str] = &[
     "}", ")", "]", ",", ";", ":", ".", "=", "=>", "->", "~", "*", "/", "^", "+", "<", ">", "<=", ">=", "==",
     "!=", "|>", "and", "or", "then", "else",
 ];
 
+/// Does a value follow this?
 fn awaits_value(text: &str) -> bool {
-    BEFORE_VALUES.contains(&text)
+    words::awaits_more(text) && text != "->" || matches!(text, "if" | "yield")
 }
 
 fn stray_documentation(s: &Site) -> Option<Diagnostic> {

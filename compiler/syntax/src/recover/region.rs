@@ -1,6 +1,6 @@
 //! How much of a text is to be given up for one mistake: a statement, or a declaration.
 use crate::tokens::{Kind, Token};
-use crate::words::ITEMS;
+use crate::words::{self, ITEMS};
 
 /// The declaration around `at`: from its documentation, or its key word at the beginning of a line, to the next.
 pub(super) fn item(text: &str, tokens: &[Token], at: usize) -> (usize, usize) {
@@ -22,12 +22,8 @@ fn documentation(tokens: &[Token], head: usize) -> usize {
 
 /// A key word of declarations in the first column.
 pub(super) fn begins_item(text: &str, token: &Token) -> bool {
-    token.kind == Kind::Word && ITEMS.contains(&token.text) && column_0(text, token.start)
-}
-
-/// Is this the first byte of a line?
-pub(super) fn column_0(text: &str, at: usize) -> bool {
-    at == 0 || text.as_bytes()[at - 1] == b'\n'
+    let column_0 = token.start == 0 || text.as_bytes()[token.start - 1] == b'\n';
+    column_0 && token.kind == Kind::Word && ITEMS.contains(&token.text)
 }
 
 /// The statement around `at`: between the line breaks and `;` that stand directly in a block or at the top.
@@ -63,14 +59,7 @@ pub(super) fn statement(tokens: &[Token], at: usize) -> (usize, usize) {
 fn goes_on(tokens: &[Token], line_break: usize) -> bool {
     let next = tokens[line_break + 1..].iter().find(|t| !t.is_trivia() && t.kind != Kind::Newline);
     let previous = tokens[..line_break].iter().rev().find(|t| !t.is_trivia());
-    next.is_some_and(|t| {
-        matches!(
-            t.text,
-            "then" | "else" | "and" | "or" | "|>" | "*" | "/" | "^" | "==" | "!=" | "<" | ">" | "<=" | ">="
-        )
-    }) || previous.is_some_and(|t| {
-        t.kind == Kind::Sign && matches!(t.text, "=" | "=>" | "->" | "~" | "+" | "-" | "*" | "/" | "^" | "|>")
-    })
+    next.is_some_and(|t| words::goes_on(t.text)) || previous.is_some_and(|t| words::awaits_more(t.text))
 }
 
 /// What to blank for a mistake at `blamed` that the grammar noticed at `noticed`, which is not before it: the
