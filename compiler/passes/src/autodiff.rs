@@ -217,7 +217,8 @@ impl Reverse<'_> {
                     }
                 }
                 op => {
-                    let taped = if is_kept(node) { self.taped(back, id, scan, here) } else { None };
+                    let kept = is_kept(node) || scan.body.outputs[..scan.carries].contains(&here);
+                    let taped = if kept { self.taped(back, id, scan, here) } else { None };
                     let args: Vec<NodeId> = node.args.iter().map(|a| values[a.index()]).collect();
                     taped.unwrap_or_else(|| body.must(op.clone(), &args))
                 }

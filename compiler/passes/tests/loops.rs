@@ -69,6 +69,9 @@ fn only_recurrent_contractions_stand_inside() {
     assert_eq!(dots(&conv_lstm(3), &[]), (1, 2));
     assert_eq!(dots(&conv_lstm(3), &[1, 2, 3]), (2, 5));
     assert_eq!(dots(&conv_lstm(3), &[0, 1, 2, 3]), (2, 6));
+    // Two layers, the second one's input recurrent as well; the head and all gradients of weights outside.
+    assert_eq!(dots(&deep(3), &[]), (2, 4));
+    assert_eq!(dots(&deep(3), &[1, 2, 3]), (4, 11));
 }
 
 #[test]
@@ -76,6 +79,25 @@ fn nothing_is_folded_or_padded_apart() {
     let case = conv_lstm(3);
     let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
     assert_eq!(count(&graph, &|op| matches!(op, Op::Fold(_))), 0, "{}", graph.dump(&case.lab.axes.borrow()));
+}
+
+#[test]
+fn nothing_is_computed_twice_or_in_vain() {
+    let case = deep(3);
+    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
+    let dump = graph.dump(&case.lab.axes.borrow());
+    // Forward and backward body have the two layers' three sigmoids and two tanhs each; nothing stands outside.
+    let is = |op: &Op, s: Scalar| *op == Op::Scalar(s);
+    assert_eq!(count(&graph, &|op| is(op, Scalar::Sigmoid)), 12, "{dump}");
+    assert_eq!(count(&graph, &|op| is(op, Scalar::Tanh)), 8, "{dump}");
+    assert_eq!(count_inside(&graph, &|op| is(op, Scalar::Tanh)), 8, "{dump}");
+    let halo = |node: &stmc_ir::Node| {
+        matches!(node.op, Op::Dot(_)) && node.ty.dims().iter().any(|d| d.extent == 5 || d.extent == 6)
+    };
+    let halos = |graph: &Graph| graph.nodes.iter().filter(|n| halo(n)).count();
+    let bodies =
+        graph.nodes.iter().filter_map(|n| if let Op::Scan(s) = &n.op { Some(&s.body) } else { None });
+    assert_eq!(bodies.map(halos).sum::<usize>() + halos(&graph), 0, "{dump}");
 }
 
 /// What is counted in loops after a pass.
@@ -176,4 +198,24 @@ fn a_yielded_contraction_is_sunk_unless_a_carry_needs_it() {
     };
     assert_eq!(body(false), 0);
     assert_eq!(body(true), 1);
+}
+
+#[test]
+fn a_lookup_by_the_step_is_a_slice_unless_it_may_leave_the_tensor() {
+    let body = |len: usize, shift: f64| {
+        let lab = Lab::new();
+        let x = lab.input(0, &format!("place {len} channel 2"));
+        let out =
+            lab.scan(("time", 3, false), &[lab.input(1, "channel 2")], &[], &[x], |l, step, c, _, k| {
+                let i = l.b.plus(step, l.b.fill(shift, &stmc_ir::Type::scalar(stmc_ir::DType::I32)));
+                let read = l.op(Op::Gather(stmc_ir::ops::Gather { axis: l.axis("place") }), &[k[0], i]);
+                (vec![tanh(l, l.b.plus(c[0], read))], vec![])
+            });
+        let before = lab.finish(&out);
+        let after = hoist(&lab.axes, &simplify(&lab.axes, &before));
+        assert_same_values(&before, &after, "hoist");
+        count(&after, &|op| matches!(op, Op::Gather(_)))
+    };
+    assert_eq!([body(3, 0.0), body(5, 0.0), body(5, 2.0)], [0, 0, 0]);
+    assert_eq!([body(2, 0.0), body(5, 3.0), body(5, -1.0)], [1, 1, 1]);
 }

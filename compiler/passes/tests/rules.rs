@@ -1,6 +1,6 @@
 //! Every rewrite: a graph where it fires and keeps the values, and a near miss where it must not fire.
 mod common;
-use common::loops::{concat, dot, part, rename, sum};
+use common::loops::{concat, dot, part, rename, sum, tanh};
 use common::*;
 use stmc_ir::ops::*;
 use stmc_ir::{DType, Dim, NodeId, Op, Type};
@@ -370,6 +370,17 @@ const TABLE: &[Row] = &[
         |l| s(l, Exp, &[l.b.times(ramp(l, "row", 5), n(l, 0.25))]),
         |l| l.b.times(ramp(l, "row", 5), n(l, 0.25)),
     ),
+    (
+        "f(index, ...) => table",
+        |l| {
+            let wave = s(l, Sin, &[ramp(l, "row", 5)]);
+            part(l, flip(l, l.b.plus(wave, ramp(l, "col", 2)), "row"), "row", 1, 2)
+        },
+        |l| {
+            let step = l.b.fill(2.0, &Type::scalar(DType::I32));
+            l.op(Op::Random(Random { site: 3, ty: l.ty("row 4") }), &[step])
+        },
+    ),
 ];
 
 #[test]
@@ -397,6 +408,24 @@ fn every_rule_is_in_the_table() {
     for rule in rules() {
         assert!(TABLE.iter().any(|row| row.0 == rule.name), "no test for `{}`", rule.name);
     }
+}
+
+#[test]
+fn what_is_cut_off_by_all_readers_is_not_computed() {
+    let extents = |second: usize| {
+        let l = Lab::new();
+        let d = dot(&l, x(&l), l.input(3, "col 3 unit 4"), &["col"]);
+        let a = part(&l, part(&l, d, "unit", 0, 2), "row", 1, 2);
+        let b = part(&l, part(&l, d, "unit", 2, 2), "row", second, 2);
+        let before = l.finish(&[l.b.times(tanh(&l, a), b)]);
+        let after = simplify(&l.axes, &before);
+        assert_same_values(&before, &after, "cut");
+        let dots: Vec<usize> = after.nodes.iter().filter(|n| is_dot(&n.op)).map(|n| n.ty.len()).collect();
+        dots
+    };
+    assert_eq!(extents(1), [2 * 4]);
+    assert_eq!(extents(0), [3 * 4]);
+    assert_eq!(extents(2), [3 * 4]);
 }
 
 /// A node of random kind over what there is; `None` if it does not fit.

@@ -6,13 +6,13 @@
 use super::parts::{Loop, rewrite_loops};
 use crate::rebuild::{SharedAxes, dependents, uses};
 use std::collections::BTreeMap;
-use stmc_ir::ops::{Concat, Dot, Slice};
+use stmc_ir::ops::{Concat, Dot, Gather, Rename, Scalar, Slice};
 use stmc_ir::{AxisId, Builder, Graph, Node, NodeId, Op};
 
 /// Every loop with only that inside which must be.
 pub fn hoist(axes: &SharedAxes, graph: &Graph) -> Graph {
     rewrite_loops(axes, graph, &|parts, _| {
-        let parts = split_contractions(parts);
+        let parts = split_contractions(slice_lookups(parts));
         let mut lift = Lift::new(&parts);
         match lift.everything() {
             Some(results) => results.into_iter().map(Some).collect(),
@@ -160,6 +160,41 @@ impl Lift {
         let mut heavy = node.args.iter().filter(|a| worth[a.index()] && self.varies[a.index()]).peekable();
         matches!(node.op, Op::Scalar(_)) && heavy.peek().is_some() && heavy.all(|a| uses[a.index()] == 1)
     }
+}
+
+/// `x[axis: step + c]` with the number of the step is a slice of `x`, if no step looks beyond its ends.
+fn slice_lookups(parts: Loop) -> Loop {
+    parts.rewritten(|parts, _, node| {
+        let Op::Gather(Gather { axis }) = node.op else { return None };
+        let start = shift(parts, node.args[1])?;
+        let x = parts.captures.iter().find(|p| p.inside == node.args[0])?.outside;
+        let b = parts.outside.clone();
+        let ty = b.ty(x);
+        let other = axis != parts.axis && ty.has(parts.axis);
+        if other || start + parts.extent > ty.extent(axis)? {
+            return None;
+        }
+        let range = b.must(Op::Slice(Slice::range(axis, start, parts.extent)), &[x]);
+        let stack = if axis == parts.axis {
+            range
+        } else {
+            b.must(Op::Rename(Rename::one(axis, parts.axis)), &[range])
+        };
+        Some(parts.slice(stack))
+    })
+}
+
+/// How far an index is ahead of the number of the step. `None`: it is something else.
+fn shift(parts: &Loop, index: NodeId) -> Option<usize> {
+    if index == parts.step {
+        return Some(0);
+    }
+    let node = parts.body.node(index);
+    let ahead = match node.op {
+        Op::Scalar(Scalar::Add) if node.args[0] == parts.step => parts.body.constant(node.args[1])?,
+        _ => return None,
+    };
+    (ahead >= 0.0).then_some(ahead as usize)
 }
 
 /// `dot(views(concat(a, b)), w) = dot(views(a), w[a's part]) + dot(views(b), w[b's part])` where the concatenation is

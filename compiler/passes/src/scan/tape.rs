@@ -1,5 +1,6 @@
-//! Makes every scan yield what its derivative will want back: the carries as each step begins, and the results of
-//! contractions, reductions and inner scans. All else is cheap enough to compute again, step by step.
+//! Makes every scan yield what its derivative will want back: the carries as each step begins (and, where a
+//! contraction reads them, as it ends), and the results of contractions, reductions and inner scans. All else is
+//! cheap enough to compute again, step by step.
 //!
 //! After it `autodiff` finds a stack for each of these; `prune` removes the stacks that nothing reads in the end.
 use super::parts::{Loop, rewrite_loops};
@@ -9,6 +10,20 @@ use stmc_ir::{Graph, Node, NodeId, Op};
 /// Adds the yields.
 pub fn tape(axes: &SharedAxes, graph: &Graph) -> Graph {
     rewrite_loops(axes, graph, &|parts, _| record(parts))
+}
+
+/// Which nodes a contraction reads, be it through views.
+fn contracted(graph: &Graph) -> Vec<bool> {
+    let live = graph.live();
+    let mut contracted = vec![false; graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate().rev().filter(|(i, _)| live[*i]) {
+        if matches!(node.op, Op::Dot(_)) || node.op.rule().moves() && contracted[i] {
+            for a in &node.args {
+                contracted[a.index()] = true;
+            }
+        }
+    }
+    contracted
 }
 
 /// Whether the value of such a node is kept rather than computed again.
@@ -22,6 +37,13 @@ fn record(mut parts: Loop) -> Vec<Option<NodeId>> {
     let before = graph.outputs.len();
     for carry in parts.carries.clone() {
         parts.stack(carry.value);
+    }
+    let contracted = contracted(&graph);
+    for carry in parts.carries.clone() {
+        // The gradient of what it is contracted with wants it for all steps; it lies where the next step finds it.
+        if contracted[carry.next.index()] {
+            parts.stack(carry.next);
+        }
     }
     for (i, node) in graph.nodes.iter().enumerate() {
         // Results of an inner scan that only its derivative will read are not live yet.

@@ -24,7 +24,9 @@ fn table(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let mut cost = node.op.rule().cost();
     let mut read = 0;
     for a in &node.args {
-        cost += known_cost(r, *a, &mut read, 0)?;
+        let below = known(r, *a)?;
+        cost += below.cost;
+        read += below.read;
     }
     // Reading a table costs about as much as computing something; a larger table is no gain.
     if read == 0 && cost < COST || read > 0 && node.ty.len() > read {
@@ -40,27 +42,40 @@ fn table(r: &Rewriter, node: &Node) -> Option<NodeId> {
     Some(r.b.must(Op::Constant { data, ty: node.ty.clone() }, &[]))
 }
 
-/// The cost of computing a node from nothing; `read` grows by the tables it reads. `None`: it depends on an input,
-/// is too large or too deep.
-fn known_cost(r: &Rewriter, id: NodeId, read: &mut usize, depth: usize) -> Option<usize> {
-    let node = r.node(id);
-    if node.ty.len() > ELEMENTS || depth > 24 {
+/// What it takes to compute a node from nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// Additions per element.
+    cost: usize,
+    /// Elements of tables.
+    read: usize,
+}
+
+/// `None`: the node depends on an input or is too large.
+fn known(r: &Rewriter, id: NodeId) -> Option<Known> {
+    if let Some(known) = r.known.borrow().get(&id) {
+        return *known;
+    }
+    let known = known_below(r, &r.node(id));
+    r.known.borrow_mut().insert(id, known);
+    known
+}
+
+fn known_below(r: &Rewriter, node: &Node) -> Option<Known> {
+    if node.ty.len() > ELEMENTS {
         return None;
     }
     match node.op {
-        Op::Fill { .. } | Op::Index { .. } => return Some(0),
-        Op::Constant { .. } => {
-            *read += node.ty.len();
-            return Some(0);
-        }
+        Op::Fill { .. } | Op::Index { .. } => return Some(Known { cost: 0, read: 0 }),
+        Op::Constant { .. } => return Some(Known { cost: 0, read: node.ty.len() }),
         Op::Input { .. } | Op::Host(_) | Op::Random(_) | Op::Scan(_) | Op::ScanResult(_) => return None,
         _ => {}
     }
-    let mut cost = node.op.rule().cost();
-    for a in &node.args {
-        cost += known_cost(r, *a, read, depth + 1)?;
-    }
-    Some(cost)
+    let start = Known { cost: node.op.rule().cost(), read: 0 };
+    node.args.iter().try_fold(start, |sum, a| {
+        let below = known(r, *a)?;
+        Some(Known { cost: sum.cost.saturating_add(below.cost), read: sum.read.saturating_add(below.read) })
+    })
 }
 
 fn value(r: &Rewriter, id: NodeId) -> Value {

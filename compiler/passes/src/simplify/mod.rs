@@ -16,6 +16,7 @@ mod arithmetic;
 mod broadcast;
 mod constants;
 mod contract;
+mod demand;
 mod pads;
 mod slices;
 mod views;
@@ -69,6 +70,7 @@ fn settled(axes: &SharedAxes, mut graph: Graph, only: Option<&'static Rule>) -> 
 
 fn round(axes: &SharedAxes, graph: &Graph, only: Option<&'static Rule>) -> Graph {
     let readers = readers(graph);
+    let demands = if only.is_none() { demand::demands(graph) } else { vec![None; graph.nodes.len()] };
     let mut rewriter: Option<Rewriter> = None;
     let next = rebuild(axes, graph, |b, id, node| {
         let rewriter = rewriter.get_or_insert_with(|| Rewriter::new(b, only));
@@ -77,7 +79,7 @@ fn round(axes: &SharedAxes, graph: &Graph, only: Option<&'static Rule>) -> Graph
                 let body = settled(axes, scan.body.clone(), None);
                 b.must(Op::Scan(Arc::new(Scan { body, ..(**scan).clone() })), &node.args)
             }
-            op => rewriter.make(op.clone(), &node.args),
+            _ => rewriter.make_part(node, &demands[id.index()]),
         };
         rewriter.note(new, readers[id.index()]);
         new
@@ -127,6 +129,8 @@ struct Rewriter {
     settled: RefCell<BTreeMap<NodeId, NodeId>>,
     /// How a node is read, where that is known.
     readers: RefCell<BTreeMap<NodeId, Readers>>,
+    /// What it takes to compute nodes that depend on no input; `None` for those that do.
+    known: RefCell<BTreeMap<NodeId, Option<constants::Known>>>,
     /// Values of nodes known while compiling.
     values: RefCell<BTreeMap<NodeId, Value>>,
 }
@@ -138,6 +142,7 @@ impl Rewriter {
             only,
             settled: RefCell::default(),
             readers: RefCell::default(),
+            known: RefCell::default(),
             values: RefCell::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Pads with zeros: what a slice's derivative leaves behind.
 use super::views::touches;
 use super::{Rewriter, Rule};
+use std::collections::BTreeSet;
 use stmc_ir::ops::{Concat, Pad, Reduction, Scalar, Slice};
 use stmc_ir::{AxisId, DType, Dim, Node, NodeId, Op, Type};
 
@@ -86,40 +87,90 @@ fn sum_of_pads(r: &Rewriter, node: &Node) -> Option<NodeId> {
         }
         if r.single(*part) { terms(r, *part, &mut all) } else { all.push(*part) }
     }
-    let axis = all.iter().find_map(|t| zero_pad(r, *t).map(|(p, _)| p.axis))?;
-    let along = |t: &NodeId| zero_pad(r, *t).filter(|(p, _)| p.axis == axis);
-    let mut parts: Vec<(Pad, NodeId)> = all.iter().filter_map(along).collect();
-    parts.sort_by_key(|(p, _)| p.low);
-    let end = |(p, x): &(Pad, NodeId)| p.low + r.extent(*x, axis);
-    if parts.len() < 2 || parts.windows(2).any(|w| end(&w[0]) > w[1].0.low) {
-        return None;
-    }
-    let joined = joined(r, axis, &parts, &node.ty);
-    let others = all.into_iter().filter(|t| along(t).is_none());
-    Some(others.fold(joined, |sum, t| r.make(Op::Scalar(Scalar::Add), &[sum, t])))
+    let axes = all.iter().filter_map(|t| sparse_axis(r, *t));
+    let candidates: BTreeSet<AxisId> = axes.collect();
+    candidates.into_iter().find_map(|axis| {
+        let (mut pieces, mut others, mut merged) = (vec![], vec![], 0);
+        for term in &all {
+            match placed(r, axis, *term).filter(|more| disjoint(r, axis, &pieces, more)) {
+                Some(more) => {
+                    pieces.extend(more);
+                    merged += 1;
+                }
+                None => others.push(*term),
+            }
+        }
+        if merged < 2 {
+            return None;
+        }
+        pieces.sort();
+        let joined = joined(r, axis, &pieces, &node.ty);
+        Some(others.into_iter().fold(joined, |sum, t| r.make(Op::Scalar(Scalar::Add), &[sum, t])))
+    })
 }
 
-/// A pad with zeros at the ends alone.
-fn zero_pad(r: &Rewriter, id: NodeId) -> Option<(Pad, NodeId)> {
-    pad_of(r, id).filter(|(p, _)| p.fill == 0 && p.gap == 0)
+/// A part and where it begins along an axis.
+type Piece = (usize, NodeId);
+
+/// The axis along which a term is mostly zeros: a pad's, or that of a concatenation with zeros in it.
+fn sparse_axis(r: &Rewriter, id: NodeId) -> Option<AxisId> {
+    let node = r.node(id);
+    match node.op {
+        Op::Pad(p) if p.fill == 0 && p.gap == 0 => Some(p.axis),
+        Op::Concat(c) if node.args.iter().any(|x| r.constant(*x) == Some(0.0)) => Some(c.axis),
+        _ => None,
+    }
+}
+
+/// The parts of a term that are not zeros. `None`: the term is not sparse along the axis.
+fn placed(r: &Rewriter, axis: AxisId, id: NodeId) -> Option<Vec<Piece>> {
+    if sparse_axis(r, id) != Some(axis) {
+        return None;
+    }
+    let node = r.node(id);
+    let mut start = 0;
+    let parts = match node.op {
+        Op::Pad(p) => {
+            let inner = node.args[0];
+            start = p.low;
+            let joined = r.node(inner);
+            if joined.op == Op::Concat(Concat { axis }) { joined.args } else { vec![inner] }
+        }
+        _ => node.args,
+    };
+    let mut pieces = vec![];
+    for x in parts {
+        if r.constant(x) != Some(0.0) {
+            pieces.push((start, x));
+        }
+        start += r.extent(x, axis);
+    }
+    Some(pieces)
+}
+
+fn disjoint(r: &Rewriter, axis: AxisId, some: &[Piece], more: &[Piece]) -> bool {
+    let end = |(start, x): &Piece| start + r.extent(*x, axis);
+    more.iter().all(|p| some.iter().all(|q| end(p) <= q.0 || end(q) <= p.0))
 }
 
 /// Disjoint parts in their places, zeros elsewhere.
-fn joined(r: &Rewriter, axis: AxisId, parts: &[(Pad, NodeId)], ty: &Type) -> NodeId {
-    let mut pieces = vec![];
-    let first = parts[0].0.low;
+fn joined(r: &Rewriter, axis: AxisId, pieces: &[Piece], ty: &Type) -> NodeId {
+    let mut parts = vec![];
+    let first = pieces[0].0;
     let mut place = first;
-    for (p, x) in parts {
-        if p.low > place {
-            let dims = vec![Dim { axis, extent: p.low - place }];
-            pieces.push(r.b.fill(0.0, &Type::new(ty.dtype, dims).expect("one axis")));
+    for (start, x) in pieces {
+        if *start > place {
+            let dims = vec![Dim { axis, extent: start - place }];
+            parts.push(r.b.fill(0.0, &Type::new(ty.dtype, dims).expect("one axis")));
         }
-        pieces.push(*x);
-        place = p.low + r.extent(*x, axis);
+        parts.push(*x);
+        place = start + r.extent(*x, axis);
     }
     let whole = ty.extent(axis).expect("the parts have the axis");
-    let concat = r.make(Op::Concat(Concat { axis }), &pieces);
-    r.make(Op::Pad(Pad::around(axis, first, whole - place, 0)), &[concat])
+    let concat = r.make(Op::Concat(Concat { axis }), &parts);
+    // Parts may have had all of the other axes only together.
+    let wide = ty.without(&[axis]).with(axis, place - first).expect("the axis was taken out");
+    r.make(Op::Pad(Pad::around(axis, first, whole - place, 0)), &[r.widen(concat, &wide)])
 }
 
 fn sum_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {

@@ -98,6 +98,30 @@ pub fn conv_lstm(steps: usize) -> Case {
     Case { name: "conv_lstm", lab, loss, wanted: vec![0, 1, 2, 3] }
 }
 
+/// Two ConvLSTM layers in one loop: the second sees the first one's new state.
+pub fn deep(steps: usize) -> Case {
+    let lab = Lab::new();
+    let x = lab.input(0, &format!("batch 1 time {steps} channel 2 row 3 col 4"));
+    let w = lab.input(1, "unit 8 channel 4 tap(row) 3 tap(col) 3");
+    let v = lab.input(2, "unit 8 channel 4 tap(row) 3 tap(col) 3");
+    let head = lab.input(3, "unit 3 channel 2");
+    let zero = lab.b.fill(0.0, &lab.ty("batch 1 channel 2 row 3 col 4"));
+    let results = lab.scan(("time", steps, false), &[zero; 4], &[x], &[w, v, head], |l, _, c, s, k| {
+        let cell = |x, h, c, w| {
+            let gates = conv(l, concat(l, &[x, h], "channel"), w, 1);
+            let gate = |i: usize| part(l, gates, "channel", 2 * i, 2);
+            let kept = l.b.times(sigmoid(l, gate(1)), c);
+            let next = l.b.plus(kept, l.b.times(sigmoid(l, gate(0)), tanh(l, gate(2))));
+            (l.b.times(sigmoid(l, gate(3)), tanh(l, next)), next)
+        };
+        let (h1, c1) = cell(s[0], c[0], c[1], k[0]);
+        let (h2, c2) = cell(h1, c[2], c[3], k[1]);
+        (vec![h1, c1, h2, c2], vec![dot(l, h2, k[2], &["channel"])])
+    });
+    let loss = sum(&lab, uneven(&lab, results[4]), &["batch", "time", "unit", "row", "col"]);
+    Case { name: "deep", lab, loss, wanted: vec![1, 2, 3] }
+}
+
 /// A loop within a loop; the inner one starts from the outer one's carry.
 pub fn nested() -> Case {
     let lab = Lab::new();
@@ -155,5 +179,5 @@ pub fn partial() -> Case {
 }
 
 pub fn all() -> Vec<Case> {
-    vec![gru(4, false), gru(3, true), conv_lstm(3), nested(), whole(), partial()]
+    vec![gru(4, false), gru(3, true), conv_lstm(3), deep(3), nested(), whole(), partial()]
 }
