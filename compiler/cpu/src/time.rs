@@ -9,11 +9,15 @@ pub struct KernelTime {
     pub launches: u64,
     /// In all launches together.
     pub nanoseconds: u64,
+    /// The fastest launch; 0 before the first.
+    pub fastest: u64,
 }
 
 impl KernelTime {
     pub(crate) fn add(&mut self, time: std::time::Duration) {
+        let nanoseconds = time.as_nanos() as u64;
+        self.fastest = if self.launches == 0 { nanoseconds } else { self.fastest.min(nanoseconds) };
         self.launches += 1;
-        self.nanoseconds += time.as_nanos() as u64;
+        self.nanoseconds += nanoseconds;
     }
 }
