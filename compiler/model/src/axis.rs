@@ -44,7 +44,14 @@ impl<'a> Elab<'a> {
         }
         let axes = match self.alias(&name.text, env.unit) {
             Some(axes) => axes,
-            None if self.resolved.axes.contains_key(&name.text) => vec![self.program_axis(&name.text)],
+            None if self.resolved.axes.contains_key(&name.text) || self.added.contains(&name.text) => {
+                vec![self.program_axis(&name.text)]
+            }
+            // What an operation makes is introduced by it, unless it looks like a slip of the pen.
+            None if naming == Naming::New && self.slip(name, env).is_none() => {
+                self.added.insert(name.text.clone());
+                vec![self.program_axis(&name.text)]
+            }
             None => return Err(self.unknown_axis(name, env)),
         };
         if !self.resolved.units[env.unit].library {
@@ -70,6 +77,14 @@ impl<'a> Elab<'a> {
                 .flat_map(|w| self.alias(&w.text, unit).unwrap_or_else(|| vec![self.program_axis(&w.text)]))
                 .collect(),
         )
+    }
+
+    /// The known axis that a new one differs from by a single letter.
+    fn slip(&self, name: &Name, env: &Env<'a>) -> Option<String> {
+        let mut known = env.axis_names();
+        known.extend(self.resolved.axes.keys().cloned());
+        let near = names::nearest(&name.text, known.iter().map(|n| n.as_ref())).map(str::to_string);
+        near.filter(|n| n.len() > 3 && names::distance(n, &name.text) == 1)
     }
 
     fn unknown_axis(&mut self, name: &Name, env: &Env<'a>) -> Failed {
@@ -299,6 +314,7 @@ impl<'a> Elab<'a> {
     pub(crate) fn is_axis(&self, name: &str, env: &Env<'a>) -> bool {
         env.find_axes(name).is_some()
             || self.resolved.axes.contains_key(name)
+            || self.added.contains(name)
             || self.alias(name, env.unit).is_some()
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Elab<'a> {
     pub counted: Option<String>,
     /// Names that are outputs and parts of the sample.
     pub ambiguous: Vec<Arc<str>>,
+    /// Axes that operations have introduced.
+    pub added: std::collections::BTreeSet<Arc<str>>,
     /// States of the optimizer being read.
     pub states: Vec<String>,
     /// A model's result is being checked: its type is closed.
@@ -158,6 +160,7 @@ impl<'a> Elab<'a> {
             part,
             counted: None,
             ambiguous: vec![],
+            added: Default::default(),
             states: vec![],
             closed: false,
         }

@@ -123,13 +123,15 @@ fn module<'a>(
     let train = elab.resolved.train();
     if let (Some(plan), Some(decl)) = (plan, elab.resolved.data()) {
         data::open(elab, decl, plan.clone());
-        part_types(elab, decl, &mut work)?;
     }
     let model = model(elab, train)?;
     let settings = train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose()?;
     let batch = settings.as_ref().map_or(BATCH, |s| s.batch);
     if let Some(data) = &mut elab.data {
         data.batch = batch;
+    }
+    if let (Some(decl), true) = (elab.resolved.data(), elab.data.is_some()) {
+        part_types(elab, decl, &mut work)?;
     }
     let mut metrics = None;
     let mut failed = false;
