@@ -3,7 +3,7 @@ use crate::element::{Element, Kind};
 use crate::map::Bytes;
 use crate::{DataError, Source};
 use npyz::WriterBuilder;
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 use stmc_base::schema::{SchemaAxis, SourceSchema, Variable};
@@ -229,7 +229,10 @@ pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), DataError> {
 pub fn write_npy(to: impl Write, extents: &[usize], values: &[f32]) -> std::io::Result<()> {
     assert_eq!(extents.iter().product::<usize>(), values.len(), "as many values as the array has elements");
     let shape: Vec<u64> = extents.iter().map(|&e| e as u64).collect();
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(to).begin_nd()?;
+    // The library writes number by number.
+    let mut to = BufWriter::new(to);
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut to).begin_nd()?;
     writer.extend(values.iter().copied())?;
-    writer.finish()
+    writer.finish()?;
+    to.flush()
 }
