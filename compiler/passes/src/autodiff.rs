@@ -4,12 +4,13 @@
 //! it runs the other way and carries the cotangents of the carries, and sums for the tensors that every step reads.
 //! What the steps computed is read from the stacks that `tape` made scans yield, or computed again.
 //! Only nodes that depend on a wanted input get cotangents.
-use crate::rebuild::{SharedAxes, ancestors, dependents};
+use crate::rebuild::{SharedAxes, ancestors, dependents, rebuild};
 use crate::scan::parts::Loop;
 use crate::scan::tape::is_kept;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
-use stmc_ir::ops::{Rename, Scan, ScanResult, Site};
+use stmc_ir::ops::{Rename, Scalar, Scan, ScanResult, Site};
 use stmc_ir::{AxisId, Builder, DType, Graph, Node, NodeId, Op};
 
 /// Appends the gradients of the sum of the entry's losses by these inputs (indices into `entry.inputs`). An input
@@ -54,6 +55,18 @@ pub fn differentiate(
         }
     }
     (b.finish(outputs), found)
+}
+
+/// The graph without `stop`: once gradients are there it means nothing.
+pub fn release(axes: &SharedAxes, graph: &Graph) -> Graph {
+    rebuild(axes, graph, |b, _, node| match &node.op {
+        Op::Scalar(Scalar::Stop) => node.args[0],
+        Op::Scan(scan) => {
+            let body = release(axes, &scan.body);
+            b.must(Op::Scan(Arc::new(Scan { body, ..(**scan).clone() })), &node.args)
+        }
+        op => b.must(op.clone(), &node.args),
+    })
 }
 
 /// Copies a graph into a builder; `f` may give a node another value. Gives the value of each node.

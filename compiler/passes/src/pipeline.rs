@@ -1,5 +1,5 @@
 //! The order of the passes over a graph: one list, with a reason on each line. The verifier runs after each.
-use crate::autodiff::autodiff;
+use crate::autodiff::{autodiff, release};
 use crate::prune::prune;
 use crate::rebuild::SharedAxes;
 use crate::scan::hoist::hoist;
@@ -35,6 +35,7 @@ pub const PIPELINE: &[Pass] = &[
     Pass { name: "simplify", run: Run::Always(simplify), why: "the tape holds no more than it must" },
     Pass { name: "tape", run: Run::Training(tape), why: "a scan's derivative reads what the steps computed" },
     Pass { name: "autodiff", run: Run::Autodiff, why: "from here on gradients are ordinary nodes" },
+    Pass { name: "release", run: Run::Always(release), why: "nothing is differentiated any more: no `stop`" },
     Pass { name: "prune", run: Run::Training(prune), why: "stacks that no derivative reads count as uses" },
     Pass { name: "simplify", run: Run::Training(simplify), why: "clears what derivatives leave behind" },
     Pass { name: "hoist", run: Run::Training(hoist), why: "the reversed loops are loops as well" },

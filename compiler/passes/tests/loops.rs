@@ -219,3 +219,35 @@ fn a_lookup_by_the_step_is_a_slice_unless_it_may_leave_the_tensor() {
     assert_eq!([body(3, 0.0), body(5, 0.0), body(5, 2.0)], [0, 0, 0]);
     assert_eq!([body(2, 0.0), body(5, 3.0), body(5, -1.0)], [1, 1, 1]);
 }
+
+#[test]
+fn what_nothing_reads_is_neither_carried_nor_stacked() {
+    let lab = Lab::new();
+    let (x, h) = (lab.input(0, "time 3 channel 2"), lab.input(1, "channel 2"));
+    // Carries: read by the next, constant, only reading itself, last. Yields: unread, the slice itself, a result.
+    let out = lab.scan(("time", 3, false), &[h, h, h, h], &[x], &[h], |l, _, c, s, k| {
+        let last = tanh(l, l.b.plus(l.b.times(c[0], c[1]), c[3]));
+        let next = vec![l.b.times(c[0], k[0]), c[1], l.b.plus(c[2], s[0]), last];
+        (next, vec![l.b.negated(c[2]), s[0], l.b.times(last, s[0])])
+    });
+    let before = lab.finish(&[out[1], out[3], out[5], out[6]]);
+    let after = prune(&lab.axes, &before);
+    check(&after, &lab, "prune");
+    assert_same_values(&before, &after, "prune");
+    let scans = after
+        .nodes
+        .iter()
+        .filter_map(|n| if let Op::Scan(scan) = &n.op { Some((scan, &n.args)) } else { None });
+    let shapes: Vec<_> =
+        scans.map(|(scan, args)| (scan.carries, scan.slices, scan.yields(), args.len())).collect();
+    assert_eq!(shapes, [(2, 1, 1, 4)], "{}", after.dump(&lab.axes.borrow()));
+    let none = prune(&lab.axes, &lab.finish(&[out[1], out[5]]));
+    assert_eq!(count(&none, &|op| matches!(op, Op::Scan(_))), 0);
+}
+
+#[test]
+fn no_stop_is_left() {
+    let case = partial();
+    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
+    assert_eq!(count(&graph, &|op| *op == Op::Scalar(Scalar::Stop)), 0);
+}
