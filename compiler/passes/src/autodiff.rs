@@ -1,9 +1,9 @@
 //! Reverse-mode derivatives: after it gradients are ordinary nodes and further outputs of the graph.
 //!
-//! It knows no op: each gives its own cotangents. Only a scan's derivative is made here, because it is a whole loop:
-//! it runs the other way and carries the cotangents of the carries, and sums for the tensors that every step reads.
-//! What the steps computed is read from the stacks that `tape` made scans yield, or computed again.
-//! Only nodes that depend on a wanted input get cotangents.
+//! It knows no op: each gives its own cotangents. Only a scan's derivative is made here, because it is a
+//! whole loop: it runs the other way and carries the cotangents of the carries, and sums for the tensors that
+//! every step reads. What the steps computed is read from the stacks that `tape` made scans yield, or
+//! computed again. Only nodes that depend on a wanted input get cotangents.
 use crate::rebuild::{SharedAxes, ancestors, dependents, rebuild};
 use crate::scan::parts::Loop;
 use crate::scan::tape::is_kept;
@@ -13,8 +13,8 @@ use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
 use stmc_ir::ops::{Rename, Scalar, Scan, ScanResult, Site};
 use stmc_ir::{AxisId, Builder, DType, Graph, Node, NodeId, Op};
 
-/// Appends the gradients of the sum of the entry's losses by these inputs (indices into `entry.inputs`). An input
-/// that no loss depends on gets no output.
+/// Appends the gradients of the sum of the entry's losses by these inputs (indices into `entry.inputs`). An
+/// input that no loss depends on gets no output.
 pub fn autodiff(axes: &SharedAxes, entry: &EntryGraph, wanted: &[usize]) -> EntryGraph {
     let losses = entry.outputs.iter().zip(&entry.graph.outputs);
     let losses: Vec<NodeId> =
@@ -29,8 +29,8 @@ pub fn autodiff(axes: &SharedAxes, entry: &EntryGraph, wanted: &[usize]) -> Entr
     EntryGraph { graph, outputs, ..entry.clone() }
 }
 
-/// The graph with further outputs: the gradients of the sum of all elements of `losses` by these inputs. Gives also
-/// those inputs that a loss depends on: only they have a gradient.
+/// The graph with further outputs: the gradients of the sum of all elements of `losses` by these inputs.
+/// Gives also those inputs that a loss depends on: only they have a gradient.
 pub fn differentiate(
     axes: &SharedAxes,
     graph: &Graph,
@@ -85,8 +85,8 @@ fn input_node(graph: &Graph, index: usize) -> Option<NodeId> {
     graph.nodes.iter().position(|n| is(&n.op)).map(NodeId::from_index)
 }
 
-/// Cotangents of the nodes of `graph` that depend on `wanted`, given those of some (`seeds`). `values` are the
-/// nodes' values in `b`, where the derivative is built.
+/// Cotangents of the nodes of `graph` that depend on `wanted`, given those of some (`seeds`). `values` are
+/// the nodes' values in `b`, where the derivative is built.
 fn pull_back(
     b: &Builder,
     graph: &Graph,
@@ -247,7 +247,8 @@ impl Reverse<'_> {
         Some(back.slice(self.result(id, scan, scan.carries + y)))
     }
 
-    /// The value of a result of a scan. An inner scan's results are nodes of the body that were taped themselves.
+    /// The value of a result of a scan. An inner scan's results are nodes of the body that were taped
+    /// themselves.
     fn result(&self, id: NodeId, scan: &Scan, index: usize) -> NodeId {
         let is = |node: &stmc_ir::Node| {
             matches!(&node.op, Op::ScanResult(r) if r.index == index) && node.args[0] == id
@@ -262,8 +263,8 @@ impl Reverse<'_> {
     }
 }
 
-/// No carry may have the axis of its loop, but a captured tensor may, and then its cotangent does: the axis gets
-/// another name while the steps add it up.
+/// No carry may have the axis of its loop, but a captured tensor may, and then its cotangent does: the axis
+/// gets another name while the steps add it up.
 fn set_aside(b: &Builder, x: NodeId, axis: AxisId) -> NodeId {
     if b.ty(x).has(axis) { b.must(Op::Rename(Rename::one(axis, aside(b, axis))), &[x]) } else { x }
 }

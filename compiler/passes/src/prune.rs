@@ -1,5 +1,5 @@
-//! Removes what no output needs: dead nodes and, in scans, unread yields and carries, carries that never change,
-//! yields that repeat an operand. Slices and captures that nothing reads go with them.
+//! Removes what no output needs: dead nodes and, in scans, unread yields and carries, carries that never
+//! change, yields that repeat an operand. Slices and captures that nothing reads go with them.
 use crate::rebuild::{SharedAxes, ancestors, drop_dead};
 use crate::scan::parts::{Loop, Port, rewrite_loops};
 use stmc_ir::ops::Expand;

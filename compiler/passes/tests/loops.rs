@@ -62,8 +62,8 @@ fn dots(case: &Case, wanted: &[usize]) -> (usize, usize) {
 
 #[test]
 fn only_recurrent_contractions_stand_inside() {
-    // Forward: h by its weights. Backward: the gates' cotangents by the same weights. Outside: x by its weights, both
-    // weights' gradients, x's gradient.
+    // Forward: h by its weights. Backward: the gates' cotangents by the same weights. Outside: x by its
+    // weights, both weights' gradients, x's gradient.
     assert_eq!(dots(&gru(4, false), &[]), (1, 2));
     assert_eq!(dots(&gru(4, false), &[0, 1, 2, 3, 4]), (2, 6));
     assert_eq!(dots(&conv_lstm(3), &[]), (1, 2));
@@ -86,7 +86,8 @@ fn nothing_is_computed_twice_or_in_vain() {
     let case = deep(3);
     let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
     let dump = graph.dump(&case.lab.axes.borrow());
-    // Forward and backward body have the two layers' three sigmoids and two tanhs each; nothing stands outside.
+    // Forward and backward body have the two layers' three sigmoids and two tanhs each; nothing stands
+    // outside.
     let is = |op: &Op, s: Scalar| *op == Op::Scalar(s);
     assert_eq!(count(&graph, &|op| is(op, Scalar::Sigmoid)), 12, "{dump}");
     assert_eq!(count(&graph, &|op| is(op, Scalar::Tanh)), 8, "{dump}");
@@ -224,7 +225,8 @@ fn a_lookup_by_the_step_is_a_slice_unless_it_may_leave_the_tensor() {
 fn what_nothing_reads_is_neither_carried_nor_stacked() {
     let lab = Lab::new();
     let (x, h) = (lab.input(0, "time 3 channel 2"), lab.input(1, "channel 2"));
-    // Carries: read by the next, constant, only reading itself, last. Yields: unread, the slice itself, a result.
+    // Carries: read by the next, constant, only reading itself, last. Yields: unread, the slice itself, a
+    // result.
     let out = lab.scan(("time", 3, false), &[h, h, h, h], &[x], &[h], |l, _, c, s, k| {
         let last = tanh(l, l.b.plus(l.b.times(c[0], c[1]), c[3]));
         let next = vec![l.b.times(c[0], k[0]), c[1], l.b.plus(c[2], s[0]), last];

@@ -1,14 +1,14 @@
-//! Gradients end to end: the program that `compile` makes of a loss, run on the kernel interpreter in f32, gives the
-//! gradients that autodiff alone gives on the reference interpreter in f64.
+//! Gradients end to end: the program that `compile` makes of a loss, run on the kernel interpreter in f32,
+//! gives the gradients that autodiff alone gives on the reference interpreter in f64.
 mod common;
 use common::loops::*;
 use common::*;
 use stmc_base::{SourceId, Span};
 use stmc_ir::device::Scalars;
+use stmc_ir::interpret::Context;
 use stmc_ir::kernel_interpret::Interpreter;
 use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
 use stmc_ir::ops::*;
-use stmc_ir::interpret::Context;
 use stmc_ir::{Device, Module, NodeId, Op};
 use stmc_passes::autodiff::differentiate;
 use stmc_passes::compile::{Gradients, compile};

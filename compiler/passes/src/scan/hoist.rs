@@ -1,6 +1,7 @@
-//! Computes before a loop what does not depend on its carries: contractions and reductions of the slices once for
-//! all steps (the same ops, on the whole tensors, which have the loop's axis), and everything that is the same at
-//! each step. A contraction of a concatenation of which one part depends on the carries is split first.
+//! Computes before a loop what does not depend on its carries: contractions and reductions of the slices once
+//! for all steps (the same ops, on the whole tensors, which have the loop's axis), and everything that is the
+//! same at each step. A contraction of a concatenation of which one part depends on the carries is split
+//! first.
 //!
 //! Not hoisted: what reads a capture that has the loop's axis itself, and random numbers that differ by step.
 use super::parts::{Loop, rewrite_loops};
@@ -197,8 +198,8 @@ fn shift(parts: &Loop, index: NodeId) -> Option<usize> {
     (ahead >= 0.0).then_some(ahead as usize)
 }
 
-/// `dot(views(concat(a, b)), w) = dot(views(a), w[a's part]) + dot(views(b), w[b's part])` where the concatenation is
-/// contracted and only some of its parts depend on the carries.
+/// `dot(views(concat(a, b)), w) = dot(views(a), w[a's part]) + dot(views(b), w[b's part])` where the
+/// concatenation is contracted and only some of its parts depend on the carries.
 fn split_contractions(parts: Loop) -> Loop {
     parts.rewritten(|parts, _, node| {
         let Op::Dot(dot) = &node.op else { return None };
@@ -240,8 +241,8 @@ fn runs(parts: &[NodeId], f: impl Fn(NodeId) -> bool) -> Vec<&[NodeId]> {
     parts.chunk_by(|x, y| f(*x) == f(*y)).collect()
 }
 
-/// A concatenation under views that keep its axis: the views in the order in which they apply, the concatenation,
-/// and the name that its axis has after them.
+/// A concatenation under views that keep its axis: the views in the order in which they apply, the
+/// concatenation, and the name that its axis has after them.
 fn concatenation(b: &Builder, mut x: NodeId) -> Option<(Vec<Op>, Node, AxisId)> {
     let mut views = vec![];
     let concat = loop {

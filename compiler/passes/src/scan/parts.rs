@@ -100,7 +100,8 @@ impl Loop {
         value
     }
 
-    /// The slice of `outside`, which has the axis, at each step. What is the same at each step is captured instead.
+    /// The slice of `outside`, which has the axis, at each step. What is the same at each step is captured
+    /// instead.
     pub(crate) fn slice(&mut self, outside: NodeId) -> NodeId {
         let node = self.outside.node(outside);
         let ty = node.ty.without(&[self.axis]);
@@ -146,8 +147,8 @@ impl Loop {
         self.body.finish(next.chain(self.yields.iter().copied()).collect())
     }
 
-    /// The loop with each computed node of its body replaced by what `f` makes of it (`None`: the same node). `f`
-    /// gets the new loop, to which it may add ports, and the node with its operands already replaced.
+    /// The loop with each computed node of its body replaced by what `f` makes of it (`None`: the same node).
+    /// `f` gets the new loop, to which it may add ports, and the node with its operands already replaced.
     pub(crate) fn rewritten(mut self, mut f: impl FnMut(&mut Loop, NodeId, &Node) -> Option<NodeId>) -> Loop {
         let graph = self.graph();
         let live = graph.live();
@@ -225,8 +226,8 @@ impl Loop {
     }
 }
 
-/// Puts a loop together anew, given which of its results are used: what stands for each result (`None` only for
-/// unused ones).
+/// Puts a loop together anew, given which of its results are used: what stands for each result (`None` only
+/// for unused ones).
 pub(crate) type Rewrite<'a> = dyn Fn(Loop, &[bool]) -> Vec<Option<NodeId>> + 'a;
 
 /// Rewrites every scan, inner ones first.

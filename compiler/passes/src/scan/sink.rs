@@ -1,6 +1,6 @@
-//! Computes after a loop what the loop itself does not need: gradients of captured tensors, which the steps merely
-//! add up, and stacked contractions that no carry depends on. The steps stack the operands instead, and one
-//! contraction over all steps does the rest.
+//! Computes after a loop what the loop itself does not need: gradients of captured tensors, which the steps
+//! merely add up, and stacked contractions that no carry depends on. The steps stack the operands instead,
+//! and one contraction over all steps does the rest.
 //!
 //! A reduction sinks only if its operand is at hand after the loop anyway; else adding up inside is cheaper.
 use super::parts::{Carry, Loop, rewrite_loops};
@@ -29,8 +29,8 @@ struct Sink {
     carried: Vec<bool>,
     /// Which nodes the loop needs for its carries.
     needed: Vec<bool>,
-    /// Which nodes to compute after the loop if they are yielded: contractions that no carry needs and what is made
-    /// of them, and views.
+    /// Which nodes to compute after the loop if they are yielded: contractions that no carry needs and what
+    /// is made of them, and views.
     late: Vec<bool>,
     /// What the loop stacks for use afterwards.
     stacks: BTreeSet<NodeId>,
@@ -112,7 +112,8 @@ impl Sink {
         late
     }
 
-    /// Whether a node is the same elements under other names: then what it names is stacked, which others may read.
+    /// Whether a node is the same elements under other names: then what it names is stacked, which others may
+    /// read.
     fn renames(&self, node: &Node) -> bool {
         let view = node.op.rule().moves() && node.args.len() == 1;
         view && self.graph.ty(node.args[0]).len() == node.ty.len() && !matches!(node.op, Op::Windows(_))
@@ -141,7 +142,8 @@ impl Sink {
         again && node.args.iter().all(|a| self.at_hand(*a))
     }
 
-    /// Makes sure that a node can be had after the loop, by stacking it or what it is a view of. Whether it can.
+    /// Makes sure that a node can be had after the loop, by stacking it or what it is a view of. Whether it
+    /// can.
     fn plan(&mut self, id: NodeId) -> bool {
         if self.at_hand(id) {
             return true;
@@ -192,8 +194,8 @@ impl Sink {
         terms.into_iter().map(|t| t.map(sum)).collect()
     }
 
-    /// Whether the sum of a node over all steps can be had after the loop, here only by contractions or also by
-    /// reductions.
+    /// Whether the sum of a node over all steps can be had after the loop, here only by contractions or also
+    /// by reductions.
     fn plan_total(&mut self, id: NodeId, reductions: bool) -> bool {
         let node = self.graph.node(id).clone();
         match &node.op {

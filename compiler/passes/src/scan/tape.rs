@@ -1,8 +1,9 @@
 //! Makes every scan yield what its derivative will want back: the carries as each step begins (and, where a
-//! contraction reads them, as it ends), and the results of contractions, reductions and inner scans. All else is
-//! cheap enough to compute again, step by step.
+//! contraction reads them, as it ends), and the results of contractions, reductions and inner scans. All else
+//! is cheap enough to compute again, step by step.
 //!
-//! After it `autodiff` finds a stack for each of these; `prune` removes the stacks that nothing reads in the end.
+//! After it `autodiff` finds a stack for each of these; `prune` removes the stacks that nothing reads in the
+//! end.
 use super::parts::{Loop, rewrite_loops};
 use crate::rebuild::SharedAxes;
 use stmc_ir::{Graph, Node, NodeId, Op};
@@ -40,7 +41,8 @@ fn record(mut parts: Loop) -> Vec<Option<NodeId>> {
     }
     let contracted = contracted(&graph);
     for carry in parts.carries.clone() {
-        // The gradient of what it is contracted with wants it for all steps; it lies where the next step finds it.
+        // The gradient of what it is contracted with wants it for all steps; it lies where the next step
+        // finds it.
         if contracted[carry.next.index()] {
             parts.stack(carry.next);
         }

@@ -25,8 +25,8 @@ fn reduce_reduce(r: &Rewriter, node: &Node) -> Option<NodeId> {
     Some(r.make(Op::Reduce(Reduce::new(outer.kind, &axes)), &[inner_node.args[0]]))
 }
 
-/// Only where the product would be larger than either factor: each brings an axis to the result that the other
-/// lacks. Else the product is summed as it is made.
+/// Only where the product would be larger than either factor: each brings an axis to the result that the
+/// other lacks. Else the product is summed as it is made.
 fn sum_of_products(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let Op::Reduce(reduce) = &node.op else { return None };
     if reduce.kind != Reduction::Sum || node.ty.dtype != DType::F32 {
@@ -48,8 +48,9 @@ fn sum_of_products(r: &Rewriter, node: &Node) -> Option<NodeId> {
     Some(r.make(op, &args))
 }
 
-/// `win[a, t] = x̂[a + d t]` where x̂ has `x[i]` at `d (k - 1) + s i` and 0 elsewhere. With `t = k - 1 - j` that is
-/// `x[i]` where `s i + d j = a`, so `Σ_t win[a, t] w[k - 1 - t]` is `Σ_{s i + d j = a} x[i] w[j]`: the fold.
+/// `win[a, t] = x̂[a + d t]` where x̂ has `x[i]` at `d (k - 1) + s i` and 0 elsewhere. With `t = k - 1 - j`
+/// that is `x[i]` where `s i + d j = a`, so `Σ_t win[a, t] w[k - 1 - t]` is `Σ_{s i + d j = a} x[i] w[j]`:
+/// the fold.
 fn spread(r: &Rewriter, fold: Fold, taps: usize, x: NodeId) -> NodeId {
     let Fold { axis, tap, stride, dilation, extent } = fold;
     let reach = dilation * (taps - 1);
@@ -87,8 +88,9 @@ fn folded(r: &Rewriter, fold: Fold, contracted: &[AxisId], args: &[NodeId]) -> O
     Some(product(r, &axes, &[windows, flipped]))
 }
 
-/// With a stride `s`, tap `j = s u + p` of window `i` adds to place `s (i + u) + p`: for each phase `p` a fold with
-/// stride 1 over the taps `u`. So nothing is multiplied by the zeros that a spread with gaps would have.
+/// With a stride `s`, tap `j = s u + p` of window `i` adds to place `s (i + u) + p`: for each phase `p` a
+/// fold with stride 1 over the taps `u`. So nothing is multiplied by the zeros that a spread with gaps would
+/// have.
 fn phases(r: &Rewriter, fold: Fold, contracted: &[AxisId], x: NodeId, w: NodeId) -> Option<NodeId> {
     let Fold { axis, tap, stride, extent, .. } = fold;
     let phase = r.b.axes().borrow_mut().axis("phase", &format!("#{}", tap.0));

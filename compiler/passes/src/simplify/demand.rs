@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use stmc_ir::ops::{Pad, Slice};
 use stmc_ir::{AxisId, Graph, Node, NodeId, Op};
 
-/// For each axis the first step that is read and the one after the last; an axis that is read whole is absent.
-/// `None`: nothing is read.
+/// For each axis the first step that is read and the one after the last; an axis that is read whole is
+/// absent. `None`: nothing is read.
 pub(super) type Demand = Option<BTreeMap<AxisId, (usize, usize)>>;
 
 /// What is read of each node, by all its readers together.

@@ -1,8 +1,8 @@
 //! Local rewrites, each a small function whose name is its equation, applied until none fits.
 //!
-//! A rule is directional: the right side is never dearer than the left and keeps the type. All hold for NaN and
-//! infinity as far as a sum may be taken in another order; there is no `x * 0 => 0`.
-//! Slices go towards the inputs (less is computed), expansions and pads towards the outputs.
+//! A rule is directional: the right side is never dearer than the left and keeps the type. All hold for NaN
+//! and infinity as far as a sum may be taken in another order; there is no `x * 0 => 0`. Slices go towards
+//! the inputs (less is computed), expansions and pads towards the outputs.
 use crate::rebuild::{SharedAxes, rebuild};
 use crate::scan::parts::{Loop, rewrite_loops};
 use std::cell::RefCell;
@@ -57,7 +57,8 @@ pub fn simplify_with(axes: &SharedAxes, graph: &Graph, rule: &'static Rule) -> G
 }
 
 fn settled(axes: &SharedAxes, mut graph: Graph, only: Option<&'static Rule>) -> Graph {
-    // Which rules fit may depend on how often a node is used, which a round may change. Few rounds ever matter.
+    // Which rules fit may depend on how often a node is used, which a round may change. Few rounds ever
+    // matter.
     for _ in 0..12 {
         let next = round(axes, &graph, only);
         if next == graph {

@@ -190,8 +190,8 @@ fn dot_pad(r: &Rewriter, node: &Node) -> Option<NodeId> {
         if p.fill != 0 {
             continue;
         }
-        // Zeros of one operand make the other's elements there irrelevant (as long as they are finite: a padded
-        // step of a model is not meant to turn infinity into NaN).
+        // Zeros of one operand make the other's elements there irrelevant (as long as they are finite: a
+        // padded step of a model is not meant to turn infinity into NaN).
         let len = r.extent(x, p.axis);
         let slice = Slice { axis: p.axis, start: p.low, step: p.gap + 1, len };
         let other = node.args[1 - i];

@@ -154,7 +154,8 @@ fn slice_windows(r: &Rewriter, node: &Node) -> Option<NodeId> {
     Some(r.make(Op::Windows(windows), &[slice]))
 }
 
-/// Past an op that does not touch the axis. If it computes or copies, only if nothing else wants its other elements.
+/// Past an op that does not touch the axis. If it computes or copies, only if nothing else wants its other
+/// elements.
 fn slice_other(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let (s, y) = slice_of(node)?;
     let inner = r.node(y);

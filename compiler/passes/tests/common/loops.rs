@@ -1,4 +1,5 @@
-//! Loops as models have them. Each gives a loss (a tensor; its sum counts) and the inputs that want gradients.
+//! Loops as models have them. Each gives a loss (a tensor; its sum counts) and the inputs that want
+//! gradients.
 use super::{Lab, uneven};
 use stmc_ir::ops::{Cast, Concat, Dot, Pad, Random, Reduce, Reduction, Rename, Scalar, Slice, Windows};
 use stmc_ir::{DType, NodeId, Op, Type};

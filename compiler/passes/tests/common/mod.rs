@@ -46,8 +46,8 @@ impl Lab {
         self.b.finish(outputs.to_vec())
     }
 
-    /// A scan whose body is built by `f(lab of the body, step, carries, slices, captures)`, which gives the carries'
-    /// next values and the yields.
+    /// A scan whose body is built by `f(lab of the body, step, carries, slices, captures)`, which gives the
+    /// carries' next values and the yields.
     pub fn scan(
         &self,
         (axis, extent, reverse): (&str, usize, bool),
@@ -129,8 +129,8 @@ pub fn outputs(graph: &Graph, inputs: &[Value]) -> Vec<Value> {
     run(graph, inputs, &context())
 }
 
-/// Panics unless both graphs give the same outputs. Both compute in f64; a rewrite may reorder sums, and tables that
-/// are computed while compiling hold f32.
+/// Panics unless both graphs give the same outputs. Both compute in f64; a rewrite may reorder sums, and
+/// tables that are computed while compiling hold f32.
 pub fn assert_same_values(before: &Graph, after: &Graph, what: &str) {
     let inputs = values(before, 11, ANY);
     let (want, got) = (outputs(before, &inputs), outputs(after, &inputs));
@@ -144,8 +144,8 @@ pub fn assert_same_values(before: &Graph, after: &Graph, what: &str) {
     }
 }
 
-/// Compares gradients (outputs of `graph` after the first) with finite differences of the sum of its first output.
-/// `wanted[i]` is the input of gradient `i`.
+/// Compares gradients (outputs of `graph` after the first) with finite differences of the sum of its first
+/// output. `wanted[i]` is the input of gradient `i`.
 pub fn assert_gradients(forward: &Graph, graph: &Graph, wanted: &[usize], domain: (f64, f64), what: &str) {
     let inputs = values(forward, 5, domain);
     let got = outputs(graph, &inputs);
