@@ -67,7 +67,6 @@ impl<'a> Elab<'a> {
         &mut self,
         value: &'a ast::Expr,
         stage: &'a ast::Expr,
-        span: Span,
         env: &Env<'a>,
     ) -> Eval<Value<'a>> {
         let operand = match self.place {
@@ -76,10 +75,10 @@ impl<'a> Elab<'a> {
         };
         if let ast::ExprKind::Call { callee, args } = &stage.kind {
             let f = self.eval(callee, env)?;
-            return self.call_value(f, &[operand], args, env, span);
+            return self.call_value(f, &[operand], args, env, stage.span);
         }
         let f = self.eval(stage, env)?;
-        self.apply(f, operand, span, env)
+        self.apply(f, operand, stage.span, env)
     }
 
     /// One operand through a layer, a function, or a list of them.

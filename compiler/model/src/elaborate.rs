@@ -409,6 +409,9 @@ fn declared_type<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Typ
             format!("the input `{}` needs a type", input.name.text),
         ));
     };
+    if matches!(ty.kind, ast::TypeKind::Tensor { missing: true, .. }) {
+        return Err(elab.missing_input(input));
+    }
     let top = elab.tops[0].clone();
     let (ty, _) = elab.closed_type(ty, &top)?;
     let batch = elab.batch();

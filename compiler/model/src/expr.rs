@@ -41,7 +41,7 @@ impl<'a> Elab<'a> {
                 let (left, right) = (self.spanned(left, env), self.spanned(right, env));
                 self.binary(*op, *op_span, left?, right?)
             }
-            ExprKind::Pipe { value, stage } => self.pipe(value, stage, expr.span, env),
+            ExprKind::Pipe { value, stage } => self.pipe(value, stage, env),
             ExprKind::Call { callee, args } => self.call(callee, args, expr.span, env),
             ExprKind::Index { base, args } => self.index_expr(base, args, expr.span, env),
             ExprKind::Member { base, member } => self.member(base, member, expr.span, env),
@@ -484,13 +484,15 @@ impl<'a> Elab<'a> {
         let why = assert.message.as_ref().map_or("this does not hold".to_string(), |m| m.value.to_string());
         let mut diagnostic = Diagnostic::new(Code::E0405, assert.condition.span, why);
         if let ExprKind::Binary { left, right, .. } = &assert.condition.kind {
-            for side in [left, right] {
+            let literal =
+                |e: &ast::Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_));
+            for side in [left, right].into_iter().filter(|e| !literal(e)) {
                 if let Some(text) = self.eval(side, scope).ok().and_then(|v| show(&v)) {
                     diagnostic = diagnostic.label(side.span, text);
                 }
             }
             // The labels of the sides say it; the whole needs none of its own.
-            if diagnostic.labels.len() == 3 {
+            if diagnostic.labels.len() > 1 {
                 diagnostic.labels.remove(0);
             }
         }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::ops::Expand;
-use stmc_ir::{AxisId, DType, Op};
+use stmc_ir::{AxisId, DType, Op, Type};
 use stmc_syntax::ast::{self, Arg, TypeKind};
 
 impl<'a> Elab<'a> {
@@ -129,7 +129,7 @@ impl<'a> Elab<'a> {
             let value = name_layers(value.clone(), &place.child(name, 1_000_000 + n as u32));
             scope.define(name, value, decl.name.span);
         }
-        let signature = self.bind_inputs(decl, &scope, given, span)?;
+        let signature = self.bind_inputs(decl, &scope, given)?;
         let declared = match &decl.result {
             Some(ty) => self.result_axes(ty, &scope)?,
             None => vec![],
@@ -137,8 +137,12 @@ impl<'a> Elab<'a> {
         self.restrict(decl, &signature, &declared);
         let value = self.block(&decl.body, &scope)?;
         self.hand_over_carries(&scope)?;
-        let Some(ty) = &decl.result else { return Ok(value) };
-        self.check_result(value, ty, &signature, &scope, decl.body.result.as_ref().map_or(span, |r| r.span))
+        let place = decl.body.result.as_ref().map_or(span, |r| r.span);
+        let Some(ty) = &decl.result else {
+            self.check_own_axes(&value, place)?;
+            return Ok(value);
+        };
+        self.check_result(value, ty, &signature, &scope, place)
     }
 
     /// Binds the tensor parameters and checks them against their types.
@@ -147,7 +151,6 @@ impl<'a> Elab<'a> {
         decl: &'a ast::LayerDecl,
         scope: &Env<'a>,
         given: Vec<Option<Spanned<'a>>>,
-        span: Span,
     ) -> Eval<Signature> {
         let mut signature = Signature::default();
         for (parameter, given) in decl.inputs.iter().zip(given) {
@@ -169,7 +172,6 @@ impl<'a> Elab<'a> {
             }
             self.bind(scope, &parameter.name, plain);
         }
-        let _ = span;
         Ok(signature)
     }
 
@@ -190,7 +192,6 @@ impl<'a> Elab<'a> {
             return Err(self.fail(Code::E0403, declared.span, "an input of a layer has a tensor's type"));
         };
         self.check_dtype(*dtype, ty.dtype, span)?;
-        signature.typed = true;
         let Some(shape) = shape else { return Ok(()) };
         let dims = self.dims(shape, scope)?;
         for dim in &dims {
@@ -265,9 +266,8 @@ impl<'a> Elab<'a> {
                     diagnostic.here(format!("{name}: {found}")).label(declared, format!("{name}: {extent}")),
                 ))
             }
-            Some(_) => Ok(()),
-            None => {
-                signature.extents.insert(dim.axis, (found, span));
+            _ => {
+                signature.extents.entry(dim.axis).or_insert((found, span));
                 Ok(())
             }
         }
@@ -366,27 +366,14 @@ impl<'a> Elab<'a> {
         let expected =
             |a: AxisId| dims.iter().any(|d| d.axis == a) || signature.passing.iter().any(|(p, _)| *p == a);
         let extra: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).filter(|a| !expected(*a)).collect();
-        if let Some(own) = extra.iter().copied().find(|a| self.is_own(*a)) {
-            let name = self.axis_name(own);
-            let missing = dims.iter().find(|d| !ty.has(d.axis)).map(|d| self.axis_name(d.axis));
-            let message = format!("`{name}` is this layer's own axis and may not leave it");
-            let help = format!("`rename(x, {name} -> {})`", missing.unwrap_or_else(|| "…".into()));
-            return Err(self.error(Diagnostic::new(Code::E0503, span, message).help(help)));
-        }
         let lacking: Vec<AxisId> = dims.iter().map(|d| d.axis).filter(|a| !ty.has(*a)).collect();
+        if let ([own], [missing]) = (&extra[..], &lacking[..])
+            && self.is_own(*own)
+        {
+            return Err(self.own_axis_leaves(*own, Some(*missing), span));
+        }
         if !extra.is_empty() || !lacking.is_empty() {
-            let wanted: Vec<String> = dims.iter().map(|d| self.axis_name(d.axis)).collect();
-            let passing = |a: AxisId| signature.passing.iter().any(|(p, _)| *p == a);
-            let found: Vec<String> =
-                ty.dims().iter().filter(|d| !passing(d.axis)).map(|d| self.axis_name(d.axis)).collect();
-            let message = format!(
-                "the layer is declared to give [{}], its body gives [{}]",
-                wanted.join(", "),
-                found.join(", ")
-            );
-            return Err(
-                self.error(Diagnostic::new(Code::E0504, span, message).label(declared, "declared here"))
-            );
+            return Err(self.wrong_result(&ty, dims, signature, &extra, declared, span));
         }
         for dim in dims {
             let found = ty.extent(dim.axis).expect("lacking axes were refused");
@@ -409,6 +396,54 @@ impl<'a> Elab<'a> {
             result = self.emit(Op::Expand(Expand { axis, extent }), &[result], span)?;
         }
         Ok(result)
+    }
+
+    fn own_axis_leaves(&mut self, own: AxisId, missing: Option<AxisId>, span: Span) -> Failed {
+        let name = self.axis_name(own);
+        let message = format!("`{name}` is this layer's own axis and may not leave it");
+        let into = missing.map_or("channel".to_string(), |a| self.axis_name(a));
+        let help = format!("`rename(x, {name} -> {into})`");
+        self.error(Diagnostic::new(Code::E0503, span, message).help(help))
+    }
+
+    /// The body gives other axes than are declared.
+    fn wrong_result(
+        &mut self,
+        ty: &Type,
+        dims: &[TypedDim],
+        signature: &Signature,
+        extra: &[AxisId],
+        declared: Span,
+        span: Span,
+    ) -> Failed {
+        let wanted: Vec<String> = dims.iter().map(|d| self.axis_name(d.axis)).collect();
+        let passing = |a: AxisId| signature.passing.iter().any(|(p, _)| *p == a);
+        let found: Vec<String> =
+            ty.dims().iter().filter(|d| !passing(d.axis)).map(|d| self.axis_name(d.axis)).collect();
+        let (code, what) = if self.closed { (Code::E0507, "model") } else { (Code::E0504, "layer") };
+        let message = format!(
+            "the {what} is declared to give [{}], its body gives [{}]",
+            wanted.join(", "),
+            found.join(", ")
+        );
+        let mut diagnostic = Diagnostic::new(code, span, message).label(declared, "declared here");
+        let paired = dims.iter().find(|d| !ty.has(d.axis) && signature.named.contains(&d.axis));
+        if let Some(paired) = paired.filter(|_| extra.iter().any(|a| self.is_own(*a))) {
+            let name = self.axis_name(paired.axis);
+            diagnostic = diagnostic.help(format!(
+                "two operands that share `{name}` are paired step by step; `rename` it in one of them to an axis of its own"
+            ));
+        }
+        self.error(diagnostic)
+    }
+
+    /// Own axes may not leave a layer whose result has no type either.
+    fn check_own_axes(&mut self, value: &Value<'a>, span: Span) -> Eval<()> {
+        let Value::Tensor(t) = value.clone().plain() else { return Ok(()) };
+        match self.axes_of(t).into_iter().find(|a| self.is_own(*a)) {
+            Some(own) => Err(self.own_axis_leaves(own, None, span)),
+            None => Ok(()),
+        }
     }
 
     /// Whether an axis belongs to the instance whose body is being elaborated.
@@ -534,6 +569,15 @@ impl<'a> Elab<'a> {
     }
 }
 
+impl Elab<'_> {
+    /// A model's input may not be missing.
+    pub(crate) fn missing_input(&mut self, input: &ast::Parameter) -> Failed {
+        let diagnostic =
+            Diagnostic::new(Code::E0701, input.span, "a model's input must have no missing values");
+        self.error(diagnostic.help(format!("`fill({}, 0)` in `sample`", input.name.text)))
+    }
+}
+
 /// What is known of the arguments while a signature is matched.
 #[derive(Default)]
 struct Signature {
@@ -543,8 +587,6 @@ struct Signature {
     named: Vec<AxisId>,
     /// Axes that pass through.
     passing: Vec<(AxisId, usize)>,
-    /// Whether any input has a type.
-    typed: bool,
 }
 
 fn param_name(statement: &ast::Stmt) -> Option<&str> {

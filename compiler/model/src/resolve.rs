@@ -94,7 +94,7 @@ pub fn resolve(
     let mut loader = Loader { sources, read, loaded: BTreeMap::new(), units: vec![], diagnostics: vec![] };
     loader.unit(main, "", false);
     let Loader { loaded, units, mut diagnostics, .. } = loader;
-    if !diagnostics.is_empty() {
+    if units.is_empty() {
         return Err(diagnostics);
     }
     let mut resolved = Resolved { units: vec![], axes: BTreeMap::new() };
@@ -157,7 +157,11 @@ impl Loader<'_> {
                 self.unit(source, &folder, false);
             }
             Err(e) => {
-                let message = format!("the file `{path}` cannot be read: {e}");
+                let reason = match e.kind() {
+                    io::ErrorKind::NotFound => "there is no such file".to_string(),
+                    _ => e.to_string(),
+                };
+                let message = format!("the file `{path}` cannot be imported: {reason}");
                 self.diagnostics.push(Diagnostic::new(Code::E0410, file.span, message));
             }
         }
@@ -169,7 +173,9 @@ impl Loader<'_> {
             let span = import.path[0].span.to(import.path[import.path.len() - 1].span);
             let mut diagnostic =
                 Diagnostic::new(Code::E0410, span, format!("there is no module `{path}` in the library"));
-            if let Some(near) = names::did_you_mean(&path, library::modules()) {
+            let most = dotted(&import.path[..import.path.len() - 1]);
+            let near = names::did_you_mean(&path, library::modules());
+            if let Some(near) = near.or_else(|| names::did_you_mean(&most, library::modules())) {
                 diagnostic = diagnostic.help(near);
             }
             self.diagnostics.push(diagnostic);
@@ -262,14 +268,8 @@ fn bind_imports(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for import in unit.file.items.iter().filter_map(as_use) {
-        let (target, rest) = match &import.file {
-            Some(file) => (loaded[&join(&unit.folder, &file.value)], &import.path[..]),
-            None => {
-                let (path, _) = module_of(import).expect("unknown modules were refused");
-                let words = path.matches('.').count() + 1;
-                (loaded[&path], &import.path[words..])
-            }
-        };
+        // What could not be loaded was refused.
+        let Some((target, rest)) = target(unit, import, loaded) else { continue };
         for (name, alias) in imported(import, rest) {
             let bound = match name {
                 None => Some(Binding::Module(target)),
@@ -280,6 +280,22 @@ fn bind_imports(
                 diagnostics.push(twice(alias, alias.span).help("give it another name: `use … as …`"));
             }
             names.insert(alias.text.clone(), bound);
+        }
+    }
+}
+
+/// The unit that a `use` reads, and the words of its path that come after the module's.
+fn target<'a>(
+    unit: &Loaded,
+    import: &'a ast::Use,
+    loaded: &BTreeMap<String, usize>,
+) -> Option<(usize, &'a [ast::Name])> {
+    match &import.file {
+        Some(file) => Some((*loaded.get(&join(&unit.folder, &file.value))?, &import.path[..])),
+        None => {
+            let (path, _) = module_of(import)?;
+            let words = path.matches('.').count() + 1;
+            Some((*loaded.get(&path)?, &import.path[words..]))
         }
     }
 }

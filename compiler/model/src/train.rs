@@ -269,21 +269,28 @@ pub(crate) fn losses<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, named: 
         let diagnostic = Diagnostic::new(Code::E0802, train.model.span, message);
         return Err(elab.error(diagnostic.help("`loss = mse(forecast, future)`")));
     };
+    let mut failed = false;
     for (name, term) in terms(elab, expr, named)? {
-        let tensor = elab.tensor(&term, None)?;
-        let tensor = elab.float(tensor, term.span)?;
-        if !elab.ty(tensor).dims().is_empty() {
-            let ty = elab.ty(tensor);
-            let message = format!("a loss is one number, this is {}", elab.show_type(&ty));
-            return Err(elab
-                .error(Diagnostic::new(Code::E0804, term.span, message).help("`mean(…)` reduces all axes")));
-        }
-        if !reaches_a_weight(elab, tensor.node) {
-            let message = format!("the term `{name}` has no path to any weight");
-            return Err(elab.fail(Code::E0801, term.span, message));
-        }
-        elab.output(tensor.node, OutputRole::Loss { name: name.to_string(), span: term.span });
+        failed |= loss_term(elab, &name, &term).is_err();
     }
+    if failed { Err(Failed) } else { Ok(()) }
+}
+
+fn loss_term<'a>(elab: &mut Elab<'a>, name: &str, term: &Spanned<'a>) -> Eval<()> {
+    let tensor = elab.tensor(term, None)?;
+    let tensor = elab.float(tensor, term.span)?;
+    if !elab.ty(tensor).dims().is_empty() {
+        let ty = elab.ty(tensor);
+        let message = format!("a loss is one number, this is {}", elab.show_type(&ty));
+        return Err(
+            elab.error(Diagnostic::new(Code::E0804, term.span, message).help("`mean(…)` reduces all axes"))
+        );
+    }
+    if !reaches_a_weight(elab, tensor.node) {
+        let message = format!("the term `{name}` has no path to any weight");
+        return Err(elab.fail(Code::E0801, term.span, message));
+    }
+    elab.output(tensor.node, OutputRole::Loss { name: name.to_string(), span: term.span });
     Ok(())
 }
 

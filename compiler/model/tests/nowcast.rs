@@ -13,11 +13,24 @@ fn scratch() {
                 Ok((module, w)) => {
                     println!("OK {file} {request:?}\n{}", rendered(&sources, &w));
                     if std::env::var("DUMP").is_ok() {
-                    for p in &module.params { println!("{} {} {:?}", p.path, module.axes.show(&p.ty), p.init); }
-                    for e in &module.entries { println!("== {} {:?} {:?}\n{}", e.name, e.inputs, e.outputs, e.graph.dump(&module.axes)); }
+                        for p in &module.params {
+                            println!("{} {} {:?}", p.path, module.axes.show(&p.ty), p.init);
+                        }
+                        for e in &module.entries {
+                            println!(
+                                "== {} {:?} {:?}\n{}",
+                                e.name,
+                                e.inputs,
+                                e.outputs,
+                                e.graph.dump(&module.axes)
+                            );
+                        }
                     }
                 }
-                Err(e) => { println!("FAIL {file} {request:?}\n{}", rendered(&sources, &e)); break; }
+                Err(e) => {
+                    println!("FAIL {file} {request:?}\n{}", rendered(&sources, &e));
+                    break;
+                }
             }
         }
     }

@@ -8,7 +8,11 @@ use stmc_ir::data::SourceSpec;
 use stmc_model::{Counts, Request, Settings, data_plan, data_sources, elaborate, resolve};
 
 /// The module and its warnings, or the errors; and the texts.
-pub fn elaborated(text: &str, set: &[&str], request: Request) -> (Sources, Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>>) {
+pub fn elaborated(
+    text: &str,
+    set: &[&str],
+    request: Request,
+) -> (Sources, Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>>) {
     let mut sources = Sources::default();
     let id = sources.add("program.stm", text);
     let result = phases(&mut sources, id, text, set, request);
@@ -41,7 +45,8 @@ fn source(spec: &SourceSpec, text: &str) -> SourceSchema {
     match spec {
         SourceSpec::Generator { name, args, .. } => {
             let n = |name: &str| args.get(name).map_or(1, |x| *x as usize);
-            let axes = [("sequence", n("count")), ("time", n("length")), ("row", n("size")), ("col", n("size"))];
+            let axes =
+                [("sequence", n("count")), ("time", n("length")), ("row", n("size")), ("col", n("size"))];
             SourceSchema { origin: name.clone(), variables: vec![variable("rain", &axes)] }
         }
         SourceSpec::File { path, .. } => SourceSchema { origin: path.clone(), variables: described(text) },
@@ -64,7 +69,8 @@ fn described(text: &str) -> Vec<Variable> {
 }
 
 fn variable(name: &str, axes: &[(&str, usize)]) -> Variable {
-    let axes = axes.iter().map(|(name, extent)| SchemaAxis { name: name.to_string(), extent: *extent }).collect();
+    let axes =
+        axes.iter().map(|(name, extent)| SchemaAxis { name: name.to_string(), extent: *extent }).collect();
     Variable { name: name.to_string(), dtype: "f32".into(), axes, unit: None }
 }
 
