@@ -179,9 +179,10 @@ impl<'t> Formatter<'t> {
         if line[0].token.kind == Kind::Doc {
             return false;
         }
-        let unfinished = self.last.is_some_and(|last| {
-            words::awaits_more(last.text) || last.is_sign(",") && LISTS.contains(&self.statement().word)
-        });
+        let begun = self.statement();
+        let listed = LISTS.contains(&begun.word) && line[0].gap > begun.indent.theirs;
+        let unfinished =
+            self.last.is_some_and(|last| words::awaits_more(last.text) || listed && last.is_sign(","));
         let spaced_sign =
             matches!(line[0].token.text, "+" | "-") && line.get(1).is_some_and(|next| next.gap > 0);
         // Between declarations, only a declaration or a comment begins a line.
@@ -195,7 +196,7 @@ impl<'t> Formatter<'t> {
 /// Declarations with a body in braces.
 const BODIES: &[&str] = &["fn", "layer", "model", "schedule", "optimizer", "train", "data", "sample"];
 
-/// Statements that a comma continues.
+/// Statements that a comma continues, if the next line is indented.
 const LISTS: &[&str] = &["let", "axis", "augment", "sample"];
 
 /// How many blanks stand between the last token of `before` and `token`, where the user put `gap`.

@@ -229,8 +229,11 @@ fn equals_in_brackets(s: &Site) -> Option<Diagnostic> {
         "[" => "an axis is followed by `:`",
         _ => return None,
     };
-    (s.found.is_sign("=") && !s.wants(Rule::equals))
-        .then(|| s.here(what).help(format!("write `{}: …`", name.text)))
+    let help = match name.text {
+        "dim" | "axis" | "keepdim" => "an axis goes by its name: `over: time`".to_string(),
+        word => format!("write `{word}: …`"),
+    };
+    (s.found.is_sign("=") && !s.wants(Rule::equals)).then(|| s.here(what).help(help))
 }
 
 fn colon_in_keys(s: &Site) -> Option<Diagnostic> {
@@ -290,11 +293,13 @@ fn operator_without_value(s: &Site) -> Option<Diagnostic> {
     (begins || nothing).then(|| s.at(&operator, format!("a value is missing after `{}`", operator.text)))
 }
 
+/// The words of types.
+const TYPES: &[&str] = &[
+    "f32", "f16", "bf16", "i32", "u8", "bool", "category", "int", "float", "string", "axis", "axes",
+    "duration", "date", "layer", "fn", "record", "rate", "series", "each",
+];
+
 fn misspelled_type(s: &Site) -> Option<Diagnostic> {
-    const TYPES: &[&str] = &[
-        "f32", "f16", "bf16", "i32", "u8", "bool", "category", "int", "float", "string", "axis", "axes",
-        "duration", "date", "layer", "fn", "record", "rate", "series", "each",
-    ];
     const ELSEWHERE: &[(&str, &str)] = &[
         ("f64", "`f32`; metrics are accumulated in 64 bits by themselves"),
         ("float32", "`f32`"),
@@ -479,10 +484,13 @@ fn missing_comma_at_line_end(s: &Site) -> Option<Diagnostic> {
         .then(|| s.at(&before, format!("a `,` is missing after `{}`", before.text)))
 }
 
-/// `let a 1`
+/// `let a 1`, `hyper a int = 1`
 fn missing_equals(s: &Site) -> Option<Diagnostic> {
-    (s.wants(Rule::equals) && s.found.begins_operand() && !s.wants(Rule::arrow))
-        .then(|| s.here(format!("`=` is missing before {}", s.shown())))
+    if !s.wants(Rule::equals) || s.wants(Rule::arrow) || !s.found.begins_operand() {
+        return None;
+    }
+    let sign = if s.wants(Rule::colon) && TYPES.contains(&s.found.text) { ":" } else { "=" };
+    Some(s.here(format!("`{sign}` is missing before {}", s.shown())))
 }
 
 /// Only one thing could follow.
