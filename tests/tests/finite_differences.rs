@@ -1,0 +1,47 @@
+//! Gradients of models as people write them, against finite differences in f64.
+use std::path::Path;
+use stmc_ir::module::{EntryGraph, OutputRole};
+use stmc_ir::{DType, Module, Type};
+use stmc_passes::autodiff::differentiate;
+use stmc_passes::scan::tape::tape;
+use stmc_tests::lab::assert_gradients;
+
+/// A program of `gradients/`.
+fn elaborated(name: &str) -> Module {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gradients").join(name);
+    match stmc::check_file(&path, &stmc::Options::default()) {
+        Ok(checked) => checked.module,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn check(name: &str) {
+    let module = elaborated(name);
+    let entry: &EntryGraph = module.entry("train").expect("the program trains");
+    let loss =
+        entry.outputs.iter().position(|o| matches!(o, OutputRole::Loss { .. })).expect("it has a loss");
+    let mut forward = entry.graph.clone();
+    forward.outputs = vec![entry.output(loss)];
+    let axes = std::rc::Rc::new(std::cell::RefCell::new(module.axes.clone()));
+    let float = |(i, ty): (usize, Type)| (ty.dtype == DType::F32).then_some(i);
+    let wanted: Vec<usize> = forward.inputs().into_iter().filter_map(float).collect();
+    let taped = tape(&axes, &forward);
+    let (graph, found) = differentiate(&axes, &taped, &[taped.outputs[0]], &wanted);
+    assert!(found.len() >= module.params.len(), "{name}: every weight has a gradient");
+    assert_gradients(&forward, &graph, &found, (-0.8, 0.8), name);
+}
+
+#[test]
+fn a_gru_in_both_directions() {
+    check("gru.stm");
+}
+
+#[test]
+fn peephole_lstms_on_strided_pooled_and_transposed_paths() {
+    check("peephole.stm");
+}
+
+#[test]
+fn attention() {
+    check("attention.stm");
+}
