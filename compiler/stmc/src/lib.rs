@@ -1,1 +1,27 @@
-//! stmc.
+//! The library face of `stmc`: compile a model file, bind its data, train, evaluate, predict. Everything that the command line
+//! does is here.
+//!
+//! ```no_run
+//! let compiled = stmc::compile_file("nowcast.stm", &stmc::Options::default())?;
+//! let mut device = stmc::device(stmc::DeviceKind::Cpu, 2)?;
+//! let outcome = compiled.train(&mut *device, &stmc::TrainOptions::default())?;
+//! println!("{}", stmc::scores(&outcome));
+//! # Ok::<(), stmc::Error>(())
+//! ```
+
+pub mod cli;
+mod devices;
+mod emit;
+mod error;
+mod front;
+mod run;
+mod summary;
+
+pub use devices::{DeviceKind, device};
+pub use emit::{Stage, Target, emit_stage, emit_target};
+pub use error::Error;
+pub use front::{Checked, Compiled, Options, Purpose, check_file, compile_file, schema_of};
+pub use run::{Again, RunData, StepFiles, TrainOptions, evaluate, predict, resume, scores, step};
+pub use stmc_base::{Code, Diagnostic, Schema, Sources};
+pub use stmc_runtime::{Outcome, Tensor};
+pub use summary::summary;

@@ -1,0 +1,205 @@
+//! The arguments. Sole user of clap.
+use crate::{DeviceKind, Stage, Target};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A language and compiler for spatio-temporal models.
+#[derive(Parser, Debug)]
+#[command(
+    name = "stmc",
+    version,
+    about,
+    after_help = "Examples:
+  stmc check nowcast.stm                     find mistakes, run nothing
+  stmc train nowcast.stm                     train; results go to runs/nowcast-1
+  stmc train nowcast.stm --set frames=3 --set train.batch=8
+  stmc train --resume runs/nowcast-1         go on where it stopped
+  stmc eval runs/nowcast-1                   the metrics of the run's weights
+  stmc explain E0202                         the longer story of a message"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Shared {
+    /// Override a hyper, a key of `train`, or where data come from: `frames=3`, `train.batch=8`, `radar.from="rain.npy"`
+    #[arg(long, global = true, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// A schema (JSON, as `stmc schema` prints it) that stands in for data that are not there
+    #[arg(long, global = true, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// Where to run
+    #[arg(long, global = true, value_enum, default_value_t = DeviceArg::Cpu)]
+    pub device: DeviceArg,
+    /// Threads of the CPU device; 0 takes all cores. Results do not depend on it
+    #[arg(long, global = true, default_value_t = 0)]
+    pub threads: usize,
+    /// How messages are written
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub message_format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum DeviceArg {
+    Cpu,
+    Wgpu,
+    Cuda,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum StageArg {
+    Ast,
+    Graph,
+    Kernels,
+    Program,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum TargetArg {
+    Clif,
+    Wgsl,
+    Cuda,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Check a file: every error and warning, without running anything
+    #[command(after_help = "Example:\n  stmc check nowcast.stm --message-format json")]
+    Check { file: PathBuf },
+    /// Train a model
+    #[command(
+        after_help = "Examples:\n  stmc train nowcast.stm --out runs/wide --set hidden=[64,64]\n  stmc train --resume runs/wide"
+    )]
+    Train {
+        /// The model file
+        #[arg(required_unless_present = "resume")]
+        file: Option<PathBuf>,
+        /// The run directory [default: runs/<file>-<n>]
+        #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+        out: Option<PathBuf>,
+        /// Go on with this run, bit for bit
+        #[arg(long, value_name = "RUN", conflicts_with = "file")]
+        resume: Option<PathBuf>,
+    },
+    /// Evaluate a run's weights on its data, or on another file's
+    #[command(after_help = "Example:\n  stmc eval runs/nowcast-1 --on other_region.stm")]
+    Eval {
+        run: PathBuf,
+        /// Take data and metrics from this file
+        #[arg(long, value_name = "FILE")]
+        on: Option<PathBuf>,
+    },
+    /// Run a trained model on arrays
+    #[command(after_help = "Example:\n  stmc predict runs/nowcast-1 --input past=past.npy --out forecasts")]
+    Predict {
+        run: PathBuf,
+        /// An input of the model as an NPY file, samples first
+        #[arg(long, required = true, value_name = "NAME=FILE")]
+        input: Vec<String>,
+        /// The folder for the outputs, one NPY file each
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Shapes by axis name, parameters, FLOPs, memory
+    #[command(after_help = "Example:\n  stmc summary nowcast.stm --set hidden=[64,64]")]
+    Summary { file: PathBuf },
+    /// Show what a phase of the compiler made of a file
+    #[command(
+        after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --arch sm_90 --dir kernels"
+    )]
+    Emit {
+        file: PathBuf,
+        /// The phase
+        #[arg(long, value_enum, conflicts_with = "target")]
+        stage: Option<StageArg>,
+        /// Write the kernels in this language
+        #[arg(long, value_enum)]
+        target: Option<TargetArg>,
+        /// The architecture that the CUDA code is for
+        #[arg(long, requires = "target")]
+        arch: Option<String>,
+        /// One file per kernel, here
+        #[arg(long, requires = "target", value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Print what the data of a file look like
+    #[command(after_help = "Example:\n  stmc schema nowcast.stm > nowcast.schema.json")]
+    Schema { file: PathBuf },
+    /// Run optimizer steps on one given batch, to compare with another program
+    #[command(
+        after_help = "Example:\n  stmc step nowcast.stm --weights w.safetensors --batch b.safetensors --steps 5 --out o.safetensors"
+    )]
+    Step {
+        file: PathBuf,
+        /// Weights by path
+        #[arg(long, value_name = "FILE")]
+        weights: Option<PathBuf>,
+        /// The sample's parts, as `input.<name>`
+        #[arg(long, value_name = "FILE")]
+        batch: PathBuf,
+        /// Dropout masks, as `dropout_mask.<site>`
+        #[arg(long, value_name = "FILE")]
+        masks: Option<PathBuf>,
+        /// A map file (TOML) that renames, squeezes, slices, concatenates, permutes
+        #[arg(long, value_name = "FILE")]
+        map: Option<PathBuf>,
+        /// Number of updates
+        #[arg(long, default_value_t = 1)]
+        steps: u64,
+        /// Where the results go
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// The longer story of a diagnostic code
+    #[command(after_help = "Example:\n  stmc explain E0202")]
+    Explain { code: String },
+}
+
+impl DeviceArg {
+    pub(super) fn kind(self) -> DeviceKind {
+        match self {
+            DeviceArg::Cpu => DeviceKind::Cpu,
+            DeviceArg::Wgpu => DeviceKind::Wgpu,
+            DeviceArg::Cuda => DeviceKind::Cuda,
+        }
+    }
+}
+
+impl StageArg {
+    pub(super) fn stage(self) -> Stage {
+        match self {
+            StageArg::Ast => Stage::Ast,
+            StageArg::Graph => Stage::Graph,
+            StageArg::Kernels => Stage::Kernels,
+            StageArg::Program => Stage::Program,
+        }
+    }
+}
+
+impl TargetArg {
+    pub(super) fn target(self) -> Target {
+        match self {
+            TargetArg::Clif => Target::Clif,
+            TargetArg::Wgsl => Target::Wgsl,
+            TargetArg::Cuda => Target::Cuda,
+        }
+    }
+
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            TargetArg::Clif => "clif",
+            TargetArg::Wgsl => "wgsl",
+            TargetArg::Cuda => "cu",
+        }
+    }
+}

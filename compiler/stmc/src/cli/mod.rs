@@ -1,0 +1,222 @@
+//! The command line: arguments in, library calls, text and exit codes out. 0: done; 1: the program or the world is at fault;
+//! 2: the command line is; 130: interrupted (what was done is saved).
+mod args;
+
+use crate::error::{diagnostic_json, render};
+use crate::run::StepFiles;
+use crate::{Again, Checked, Error, Options, TrainOptions};
+use args::{Args, Command, Format, Shared};
+use clap::Parser;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use stmc_base::diagnostic::Style;
+use stmc_base::{Code, Schema};
+use stmc_runtime::{Outcome, Watching};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let format = args.shared.message_format;
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            report(&error, format);
+            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+fn style() -> Style {
+    let plain =
+        std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !std::io::stderr().is_terminal();
+    if plain { Style::Plain } else { Style::Colour }
+}
+
+fn report(error: &Error, format: Format) {
+    match format {
+        Format::Human => eprint!("{}", error.render(style())),
+        Format::Json => error.json().iter().for_each(|line| println!("{line}")),
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode, Error> {
+    let shared = args.shared;
+    let done = Ok(ExitCode::SUCCESS);
+    match args.command {
+        Command::Check { file } => {
+            let checked = crate::check_file(&file, &options(&shared)?)?;
+            warn(&checked, shared.message_format);
+            say(
+                &format!("{}: no errors, {}", file.display(), plural(checked.warnings.len(), "warning")),
+                shared.message_format,
+            );
+            done
+        }
+        Command::Train { file, out, resume } => train(&shared, file.as_deref(), out, resume.as_deref()),
+        Command::Eval { run, on } => {
+            let again = Again::open(&run, on.as_deref())?;
+            let mut device = crate::device(shared.device.kind(), shared.threads)?;
+            let scores = crate::evaluate(&again, &mut *device)?;
+            print!("{}", stmc_runtime::score::table(&scores));
+            done
+        }
+        Command::Predict { run, input, out } => {
+            let again = Again::open(&run, None)?;
+            let mut device = crate::device(shared.device.kind(), shared.threads)?;
+            let mut inputs = vec![];
+            for text in &input {
+                let (name, path) = text.split_once('=').ok_or_else(|| {
+                    Error::Usage(format!("`--input {text}`: write `--input name=file.npy`"))
+                })?;
+                inputs.push((
+                    name.to_string(),
+                    stmc_runtime::predict::read_array(Path::new(path)).map_err(world)?,
+                ));
+            }
+            for (name, tensor) in crate::predict(&again, &mut *device, &inputs)? {
+                let path = out.join(format!("{name}.npy"));
+                stmc_runtime::predict::write_array(&path, &tensor).map_err(world)?;
+                println!("{}: {:?}", path.display(), tensor.shape);
+            }
+            done
+        }
+        Command::Summary { file } => {
+            let compiled = crate::compile_file(&file, &options(&shared)?)?;
+            warn(&compiled.checked, shared.message_format);
+            print!("{}", crate::summary(&compiled));
+            done
+        }
+        Command::Emit { file, stage, target, arch, dir } => {
+            emit(&file, &options(&shared)?, stage, target, arch.as_deref(), dir.as_deref())?;
+            done
+        }
+        Command::Schema { file } => {
+            let schema = crate::schema_of(&file, &options(&shared)?)?;
+            println!("{}", serde_json::to_string_pretty(&schema).expect("a schema is plain data"));
+            done
+        }
+        Command::Step { file, weights, batch, masks, map, steps, out } => {
+            let mut device = crate::device(shared.device.kind(), shared.threads)?;
+            let files = StepFiles { weights, batch, masks, map };
+            let results = crate::step(&file, &options(&shared)?, &files, &mut *device, steps)?;
+            stmc_runtime::tensor::write(&out, &results).map_err(world)?;
+            println!("{}: {} tensors", out.display(), results.len());
+            done
+        }
+        Command::Explain { code } => {
+            let found =
+                Code::find(&code).ok_or_else(|| Error::Usage(format!("there is no diagnostic `{code}`")))?;
+            println!("{found}: {}\n\n{}", found.title(), found.explanation());
+            done
+        }
+    }
+}
+
+fn world(error: stmc_runtime::RunError) -> Error {
+    Error::World(error.to_string())
+}
+
+fn options(shared: &Shared) -> Result<Options, Error> {
+    let read = |path: &PathBuf| -> Result<Schema, Error> {
+        let named = |e: &dyn std::fmt::Display| Error::World(format!("{}: {e}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| named(&crate::front::reason(&e)))?;
+        serde_json::from_str(&text).map_err(|e| named(&e))
+    };
+    Ok(Options { set: shared.set.clone(), schema: shared.schema.as_ref().map(read).transpose()? })
+}
+
+fn warn(checked: &Checked, format: Format) {
+    match format {
+        Format::Human => eprint!("{}", render(&checked.sources, &checked.warnings, style())),
+        Format::Json => {
+            checked.warnings.iter().for_each(|w| println!("{}", diagnostic_json(&checked.sources, w)));
+        }
+    }
+}
+
+/// A line for people; other programs are not told.
+fn say(line: &str, format: Format) {
+    if format == Format::Human {
+        println!("{line}");
+    }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    match n {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+fn train(
+    shared: &Shared,
+    file: Option<&Path>,
+    out: Option<PathBuf>,
+    resume: Option<&Path>,
+) -> Result<ExitCode, Error> {
+    let interrupted = stmc_runtime::signals::interrupted().map_err(|e| Error::World(e.to_string()))?;
+    let options = TrainOptions { out, watch: Watching::Shown, interrupted };
+    let mut device = crate::device(shared.device.kind(), shared.threads)?;
+    let outcome = if let Some(run) = resume {
+        let again = Again::open(run, None)?;
+        crate::resume(&again, &mut *device, &options)?
+    } else {
+        let file = file.ok_or_else(|| Error::Usage("which file? `stmc train model.stm`".into()))?;
+        let compiled = crate::compile_file(file, &self::options(shared)?)?;
+        warn(&compiled.checked, shared.message_format);
+        compiled.train(&mut *device, &options)?
+    };
+    Ok(finish(&outcome))
+}
+
+fn finish(outcome: &Outcome) -> ExitCode {
+    let path = outcome.path.display();
+    if outcome.ending().is_none() {
+        println!("interrupted and saved; go on with `stmc train --resume {path}`");
+        return ExitCode::from(130);
+    }
+    println!("\n{}\n{path}", crate::scores(outcome));
+    ExitCode::SUCCESS
+}
+
+fn emit(
+    file: &Path,
+    options: &Options,
+    stage: Option<args::StageArg>,
+    target: Option<args::TargetArg>,
+    arch: Option<&str>,
+    dir: Option<&Path>,
+) -> Result<(), Error> {
+    let Some(target) = target else {
+        let stage = stage.unwrap_or(args::StageArg::Program).stage();
+        return print(&crate::emit_stage(file, options, stage)?);
+    };
+    if let Some(arch) = arch.filter(|a| !a.starts_with("sm_")) {
+        return Err(Error::Usage(format!("`--arch {arch}`: write an architecture such as `sm_90`")));
+    }
+    let texts = crate::emit_target(file, options, target.target())?;
+    let Some(dir) = dir else {
+        let all: Vec<String> = texts.iter().map(|(name, text)| format!("// {name}\n{text}\n")).collect();
+        return print(&all.concat());
+    };
+    let named = |path: &Path, e: &std::io::Error| {
+        Error::World(format!("{}: {}", path.display(), crate::front::reason(e)))
+    };
+    std::fs::create_dir_all(dir).map_err(|e| named(dir, &e))?;
+    for (name, text) in &texts {
+        let path = dir.join(format!("{name}.{}", target.extension()));
+        std::fs::write(&path, text).map_err(|e| named(&path, &e))?;
+    }
+    println!("{}: {}", dir.display(), plural(texts.len(), "kernel"));
+    Ok(())
+}
+
+/// A reader that closes early (`| head`) is no error.
+fn print(text: &str) -> Result<(), Error> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::World(e.to_string())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,96 @@
+//! Looks into the compiler: what each phase made of a file.
+use crate::front::Compiled;
+use crate::{Error, Options};
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use stmc_passes::compile::{Gradients, optimized};
+
+/// A phase whose result can be shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The syntax tree of the main file.
+    Ast,
+    /// The tensor graphs after all passes, gradients included.
+    Graph,
+    /// The kernels in the kernel IR.
+    Kernels,
+    /// Buffers and steps, as JSON.
+    Program,
+}
+
+/// A language that kernels are compiled to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// Cranelift's IR, for this CPU.
+    Clif,
+    /// WebGPU's shading language.
+    Wgsl,
+    /// CUDA C++.
+    Cuda,
+}
+
+/// The result of a phase as text.
+pub fn emit_stage(path: &Path, options: &Options, stage: Stage) -> Result<String, Error> {
+    if stage == Stage::Ast {
+        return ast(path);
+    }
+    let compiled = crate::compile_file(path, options)?;
+    Ok(match stage {
+        Stage::Ast => unreachable!("handled above"),
+        Stage::Graph => graphs(&compiled),
+        Stage::Kernels => compiled.program.kernels.iter().map(|k| k.dump() + "\n").collect(),
+        Stage::Program => {
+            serde_json::to_string_pretty(&compiled.program).expect("a program is plain data") + "\n"
+        }
+    })
+}
+
+fn ast(path: &Path) -> Result<String, Error> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::World(format!("{name}: {}", crate::front::reason(&e))))?;
+    let mut sources = stmc_base::Sources::default();
+    let id = sources.add(name, text.clone());
+    let parsed = stmc_syntax::parse(id, &text);
+    match parsed.file {
+        Some(file) if parsed.diagnostics.is_empty() => Ok(stmc_syntax::dump(&file)),
+        _ => Err(Error::program(&sources, parsed.diagnostics)),
+    }
+}
+
+fn graphs(compiled: &Compiled) -> String {
+    let module = &compiled.checked.module;
+    let axes = Rc::new(RefCell::new(module.axes.clone()));
+    let show = |e| {
+        let entry = optimized(&axes, module, e, Gradients::Weights);
+        format!("entry {}\n{}\n", entry.name, entry.graph.dump(&axes.borrow()))
+    };
+    module.entries.iter().map(show).collect()
+}
+
+/// The kernels of a file in another language, each with its name as a comment.
+pub fn emit_target(path: &Path, options: &Options, target: Target) -> Result<Vec<(String, String)>, Error> {
+    let compiled = crate::compile_file(path, options)?;
+    let kernels = compiled.program.kernels.iter().enumerate();
+    kernels
+        .map(|(i, kernel)| {
+            let name = format!("{i:03}_{}", kernel.name);
+            let text = match target {
+                Target::Clif => stmc_cpu::emit_clif(kernel, stmc_cpu::Isa::from_env().map_err(Error::Usage)?)
+                    .map_err(Error::World)?,
+                #[cfg(feature = "gpu")]
+                Target::Wgsl => stmc_gpu::emit_wgsl(kernel)?,
+                #[cfg(feature = "gpu")]
+                Target::Cuda => stmc_gpu::emit_cuda(kernel)?,
+                #[cfg(not(feature = "gpu"))]
+                Target::Wgsl | Target::Cuda => {
+                    return Err(Error::Usage(
+                        "this build emits only clif; build with `--features gpu`".into(),
+                    ));
+                }
+            };
+            Ok((name, text))
+        })
+        .collect()
+}

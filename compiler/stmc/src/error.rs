@@ -1,0 +1,93 @@
+//! What can go wrong, ready to be shown.
+use serde_json::{Value, json};
+use stmc_base::diagnostic::Style;
+use stmc_base::{Diagnostic, Severity, Sources};
+use stmc_ir::DeviceError;
+use stmc_runtime::RunError;
+
+/// Why nothing came of it.
+#[derive(Debug)]
+pub enum Error {
+    /// The program: messages with places in its texts.
+    Program {
+        /// The texts.
+        sources: Box<Sources>,
+        /// At least one.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The world: a file, a device, a disk. One sentence that names it.
+    World(String),
+    /// The command line asks for something that there is not.
+    Usage(String),
+}
+
+impl Error {
+    /// Messages about a program.
+    pub(crate) fn program(sources: &Sources, diagnostics: Vec<Diagnostic>) -> Error {
+        Error::Program { sources: Box::new(sources.clone()), diagnostics }
+    }
+
+    /// What the runtime reports; its places lie in `sources`.
+    pub(crate) fn run(sources: &Sources, error: RunError) -> Error {
+        match error {
+            RunError::User(diagnostic) => Error::program(sources, vec![*diagnostic]),
+            other => Error::World(other.to_string()),
+        }
+    }
+
+    /// For people.
+    pub fn render(&self, style: Style) -> String {
+        match self {
+            Error::Program { sources, diagnostics } => render(sources, diagnostics, style),
+            Error::World(what) | Error::Usage(what) => format!("error: {what}\n"),
+        }
+    }
+
+    /// For editors: one JSON object per message.
+    pub fn json(&self) -> Vec<Value> {
+        match self {
+            Error::Program { sources, diagnostics } => {
+                diagnostics.iter().map(|d| diagnostic_json(sources, d)).collect()
+            }
+            Error::World(what) | Error::Usage(what) => vec![json!({ "severity": "error", "message": what })],
+        }
+    }
+}
+
+/// Messages, one after the other.
+pub(crate) fn render(sources: &Sources, diagnostics: &[Diagnostic], style: Style) -> String {
+    diagnostics.iter().map(|d| d.render(sources, style) + "\n").collect()
+}
+
+/// A message as JSON: byte offsets and places of all labels.
+pub(crate) fn diagnostic_json(sources: &Sources, d: &Diagnostic) -> Value {
+    let labels: Vec<Value> = d
+        .labels
+        .iter()
+        .map(|l| {
+            json!({
+                "file": sources.source(l.span.source).name,
+                "place": sources.place(l.span),
+                "start": l.span.start,
+                "end": l.span.end,
+                "text": l.text,
+            })
+        })
+        .collect();
+    let severity = if d.severity() == Severity::Error { "error" } else { "warning" };
+    json!({ "severity": severity, "code": d.code.name(), "message": d.message, "labels": labels, "help": d.help })
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.render(Style::Plain).trim_end())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<DeviceError> for Error {
+    fn from(error: DeviceError) -> Error {
+        Error::World(error.to_string())
+    }
+}

@@ -1,0 +1,123 @@
+//! What a model is: its inputs and outputs by axis name, its weights, its cost.
+use crate::front::Compiled;
+use stmc_ir::module::{EntryGraph, InputRole, Module, OutputRole};
+use stmc_ir::{AxisId, Type};
+
+/// A table of a compiled file, for people.
+pub fn summary(compiled: &Compiled) -> String {
+    let (module, program) = (&compiled.checked.module, &compiled.program);
+    let mut out = format!("model {}\n", module.name);
+    if let Some(predict) = module.entry("predict") {
+        out += &ports(module, predict);
+    }
+    let trains = module.train.is_some();
+    out += &weights(compiled);
+    let count = |live: bool| -> usize {
+        let pairs = module.params.iter().zip(&program.params);
+        pairs.filter(|(_, p)| !trains || p.live == live).map(|(m, _)| m.ty.len()).sum()
+    };
+    let total: usize = module.params.iter().map(|p| p.ty.len()).sum();
+    out += &format!("\n{} parameters", grouped(total));
+    if trains {
+        out += &format!(
+            ", {} live and {} that no loss reaches",
+            grouped(count(true)),
+            grouped(total - count(true))
+        );
+    }
+    out += "\n";
+    for entry in program.entries.iter().filter(|e| e.flops > 0) {
+        let samples = entry.batch.max(1);
+        let each = entry.flops as f64 / samples as f64;
+        out += &format!(
+            "{:<8} {:>10} per sample, {:>10} per run of {samples} samples\n",
+            entry.name,
+            flops(each),
+            flops(entry.flops as f64)
+        );
+    }
+    out + &format!(
+        "planned memory: {} ({} kernels, {} buffers)\n",
+        bytes(program.arena * 4),
+        program.kernels.len(),
+        program.buffers.len()
+    )
+}
+
+fn ports(module: &Module, entry: &EntryGraph) -> String {
+    let types = entry.graph.inputs();
+    let mut out = String::new();
+    for (i, role) in entry.inputs.iter().enumerate() {
+        if let (InputRole::Named { name, axes }, Some((_, ty))) = (role, types.iter().find(|t| t.0 == i)) {
+            out += &format!("  in   {name}: {}\n", shape(module, ty, axes));
+        }
+    }
+    for (i, role) in entry.outputs.iter().enumerate() {
+        if let OutputRole::Named { name, axes } = role {
+            out += &format!("  out  {name}: {}\n", shape(module, entry.graph.ty(entry.output(i)), axes));
+        }
+    }
+    out
+}
+
+fn weights(compiled: &Compiled) -> String {
+    let module = &compiled.checked.module;
+    let rows: Vec<[String; 4]> = module
+        .params
+        .iter()
+        .zip(&compiled.program.params)
+        .map(|(param, placed)| {
+            let note = match (param.frozen, module.train.is_some() && !placed.live) {
+                (true, _) => "frozen",
+                (_, true) => "no loss reaches it",
+                _ => "",
+            };
+            [param.path.clone(), shape(module, &param.ty, &param.disk), grouped(param.ty.len()), note.into()]
+        })
+        .collect();
+    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
+    let (a, b, c) = (width(0), width(1), width(2));
+    let line = |r: &[String; 4]| {
+        format!("  {:<a$}  {:<b$}  {:>c$}  {}", r[0], r[1], r[2], r[3]).trim_end().to_string() + "\n"
+    };
+    format!("\n{}", rows.iter().map(line).collect::<String>())
+}
+
+/// `f32[batch: 16, time: 4, row: 32, col: 32]`, in this order of axes.
+fn shape(module: &Module, ty: &Type, axes: &[AxisId]) -> String {
+    let dim = |a: &AxisId| {
+        format!("{}: {}", module.axes.name(*a), ty.extent(*a).expect("a port lists its type's axes"))
+    };
+    format!("{}[{}]", ty.dtype.name(), axes.iter().map(dim).collect::<Vec<_>>().join(", "))
+}
+
+/// `1 234 567`.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn flops(x: f64) -> String {
+    match x {
+        x if x >= 1e12 => format!("{:.2} TFLOP", x / 1e12),
+        x if x >= 1e9 => format!("{:.2} GFLOP", x / 1e9),
+        x if x >= 1e6 => format!("{:.2} MFLOP", x / 1e6),
+        x => format!("{x:.0} FLOP"),
+    }
+}
+
+fn bytes(n: usize) -> String {
+    let x = n as f64;
+    match n {
+        n if n >= 1 << 30 => format!("{:.2} GiB", x / f64::from(1 << 30)),
+        n if n >= 1 << 20 => format!("{:.1} MiB", x / f64::from(1 << 20)),
+        _ => format!("{:.1} KiB", x / 1024.0),
+    }
+}
