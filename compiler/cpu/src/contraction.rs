@@ -65,9 +65,7 @@ fn innermost_to_lanes(stmts: &mut [Stmt]) {
 impl Prepared {
     /// Builds the tables. The error says what does not fit.
     pub(crate) fn new(c: &kernel::Contraction, isa: Isa) -> Result<Prepared, String> {
-        let plain = Sides::new(c, &c.a, &c.m, &c.b, &c.n);
-        let swapped = Sides::new(c, &c.b, &c.n, &c.a, &c.m);
-        let sides = if swapped.cost(isa) < plain.cost(isa) { swapped } else { plain };
+        let sides = Sides::best(c, isa);
         let groups: Vec<[i64; 3]> =
             (0..c.g.len()).map(|i| [sides.left.first[i], sides.right.first[i], c.out.first[i]]).collect();
         let spec = ContractionSpec {
@@ -84,34 +82,28 @@ impl Prepared {
 }
 
 impl<'a> Sides<'a> {
+    /// The cheapest choice of left and right, and of the order of columns.
+    fn best(c: &'a kernel::Contraction, isa: Isa) -> Sides<'a> {
+        let (m, n) = ((&c.a, &c.m[..], &c.out.second[..]), (&c.b, &c.n[..], &c.out.third[..]));
+        let choices = [(m, n, 1), (m, n, 0), (n, m, 1), (n, m, 0)];
+        let choices = choices.map(|(left, right, order)| Sides::new(c, left, right, order));
+        let cheapest = choices.into_iter().min_by(|x, y| x.cost(isa).total_cmp(&y.cost(isa)));
+        cheapest.expect("there are four choices")
+    }
+
+    /// Operands with their own loops and the result's strides over them. Columns are in the order of the right operand
+    /// (`order` 0) or of the result (1).
     fn new(
         c: &kernel::Contraction,
-        left: &'a Operand,
-        m: &[usize],
-        right: &'a Operand,
-        n: &[usize],
+        (left, m, out_m): (&'a Operand, &[usize], &[i64]),
+        (right, n, out_n): (&'a Operand, &[usize], &[i64]),
+        order: usize,
     ) -> Sides<'a> {
-        // The result's strides over the loops of the left operand, and over those of the right one.
-        let (out_m, out_n) = if left.param == c.a.param && std::ptr::eq(left, &c.a) {
-            (&c.out.second, &c.out.third)
-        } else {
-            (&c.out.third, &c.out.second)
-        };
-        let loops = |extents: &[usize], x: &[i64], y: &[i64], by: usize| {
-            let mut loops: Vec<Loop> = extents
-                .iter()
-                .zip(x.iter().zip(y))
-                .map(|(&extent, (&x, &y))| Loop { extent, strides: [x, y] })
-                .collect();
-            loops.sort_by_key(|l| std::cmp::Reverse(l.strides[by].abs()));
-            loops
-        };
-        // Rows and columns in the result's order, sums in the order in which the left operand lies, since that one
-        // is read in place.
+        // The left operand is read in place: rows and sums go as it lies.
         Sides {
-            m: loops(m, &left.second, out_m, 1),
-            n: loops(n, &right.second, out_n, 1),
-            k: loops(&c.k, &left.third, &right.third, 0),
+            m: sorted(m, &left.second, out_m, 0),
+            n: sorted(n, &right.second, out_n, order),
+            k: sorted(&c.k, &left.third, &right.third, 0),
             left,
             right,
         }
@@ -122,17 +114,37 @@ impl<'a> Sides<'a> {
         let extent = |loops: &[Loop]| loops.iter().map(|l| l.extent).product::<usize>() as f64;
         let (m, n, k) = (extent(&self.m), extent(&self.n), extent(&self.k));
         let lanes = isa.lanes() as f64;
-        let run =
-            |loops: &[Loop], of: usize| loops.last().is_none_or(|l| l.extent == 1 || l.strides[of] == 1);
         let products = m * (n / lanes).ceil() * k;
-        let store = if run(&self.n, 1) { m * n / lanes } else { 2.0 * m * n };
-        let pack = match (run(&self.n, 0), run(&self.k, 1)) {
-            (true, _) => 2.0 * k * n / lanes,
-            (false, true) => 0.5 * k * n,
-            (false, false) => 2.0 * k * n,
-        };
+        let store = m * n * if neighbours(&self.n, 1) == n { 1.0 / lanes } else { 2.0 };
+        let pack = k
+            * n
+            * match (neighbours(&self.n, 0), neighbours(&self.k, 1)) {
+                (columns, _) if columns >= n.min(lanes) => 2.0 / lanes,
+                (_, rows) if rows >= 8.0 => 0.5,
+                _ => 2.0,
+            };
         products + store + pack
     }
+}
+
+fn sorted(extents: &[usize], x: &[i64], y: &[i64], by: usize) -> Vec<Loop> {
+    let strides = x.iter().zip(y).map(|(&x, &y)| [x, y]);
+    let mut loops: Vec<Loop> =
+        extents.iter().zip(strides).map(|(&extent, strides)| Loop { extent, strides }).collect();
+    loops.sort_by_key(|l| std::cmp::Reverse(l.strides[by].abs()));
+    loops
+}
+
+/// How many elements follow each other in memory before the first jump.
+fn neighbours(loops: &[Loop], of: usize) -> f64 {
+    let mut len = 1;
+    for l in loops.iter().rev() {
+        if l.extent > 1 && l.strides[of] != len {
+            break;
+        }
+        len *= l.extent as i64;
+    }
+    len as f64
 }
 
 /// The offset of each combination of indices, the last loop fastest.

@@ -36,7 +36,7 @@ impl Source<'_> {
             }
             if is_run(cols) {
                 self.copy_rows(rows, cols, to);
-            } else if self.isa != Isa::Portable && is_run(rows) {
+            } else if self.isa != Isa::Portable {
                 self.transpose(rows, cols, to);
             } else {
                 self.gather(rows, cols, to);
@@ -59,25 +59,29 @@ impl Source<'_> {
         }
     }
 
-    /// Rows are neighbours: blocks are transposed in registers, the rest is gathered.
+    /// Blocks whose rows are neighbours are transposed in registers, the rest is gathered.
     ///
     /// # Safety
     ///
     /// As for `pack_panel`; the path is AVX2 or better.
     unsafe fn transpose(&self, rows: &[i32], cols: &[i32], to: *mut f32) {
-        let (whole_rows, whole_cols) = (rows.len() / BLOCK * BLOCK, cols.len() / BLOCK * BLOCK);
-        // SAFETY: whole blocks lie inside; the two remainders are right of them and below them.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            for k in (0..whole_rows).step_by(BLOCK) {
-                for n in (0..whole_cols).step_by(BLOCK) {
-                    let from =
-                        std::array::from_fn(|j| self.b.offset(rows[k] as isize + cols[n + j] as isize));
-                    transpose_block(from, to.add(k * self.width + n), self.width);
+        let whole = cols.len() / BLOCK * BLOCK;
+        for (i, rows) in rows.chunks(BLOCK).enumerate() {
+            // SAFETY: each chunk has its own rows of the panel, and a block lies inside its chunk.
+            unsafe {
+                let to = to.add(i * BLOCK * self.width);
+                if rows.len() < BLOCK || !is_run(rows) {
+                    self.gather(rows, cols, to);
+                    continue;
                 }
+                #[cfg(target_arch = "x86_64")]
+                for n in (0..whole).step_by(BLOCK) {
+                    let from =
+                        std::array::from_fn(|j| self.b.offset(rows[0] as isize + cols[n + j] as isize));
+                    transpose_block(from, to.add(n), self.width);
+                }
+                self.gather(rows, &cols[whole..], to.add(whole));
             }
-            self.gather(&rows[..whole_rows], &cols[whole_cols..], to.add(whole_cols));
-            self.gather(&rows[whole_rows..], cols, to.add(whole_rows * self.width));
         }
     }
 
