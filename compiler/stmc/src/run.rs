@@ -94,14 +94,18 @@ fn watching(options: &TrainOptions) -> stmc_runtime::Options {
 
 impl Again {
     /// Opens a run directory. With `on`, another file takes the place of the run's own sources (its data, its metrics); the
-    /// weights are still the run's.
-    pub fn open(path: &Path, on: Option<&Path>) -> Result<Again, Error> {
+    /// weights are still the run's. `set` (`step=32`) goes before what the run was begun with.
+    pub fn open(path: &Path, on: Option<&Path>, set: &[String]) -> Result<Again, Error> {
         let config = folder::config(path).map_err(|e| Error::World(e.to_string()))?;
-        let set = config.set.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let options = Options { set, schema: None };
         let compiled = match on {
-            Some(file) => front::compile_file(file, &Options::default())?,
-            None => front::compile_sources(&config.sources, &config.folder, &options)?,
+            Some(file) => front::compile_file(file, &Options { set: set.to_vec(), schema: None })?,
+            None => {
+                let named = |name: &str| set.iter().any(|s| s.split('=').next().map(str::trim) == Some(name));
+                let begun = config.set.iter().filter(|(name, _)| !named(name));
+                let begun = begun.map(|(name, value)| format!("{name}={value}"));
+                let options = Options { set: begun.chain(set.iter().cloned()).collect(), schema: None };
+                front::compile_sources(&config.sources, &config.folder, &options)?
+            }
         };
         Ok(Again { compiled, config, path: path.to_path_buf() })
     }

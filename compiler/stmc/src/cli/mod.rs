@@ -55,14 +55,14 @@ fn run(args: Args) -> Result<ExitCode, Error> {
         }
         Command::Train { file, out, resume } => train(&shared, file.as_deref(), out, resume.as_deref()),
         Command::Eval { run, on } => {
-            let again = Again::open(&run, on.as_deref())?;
+            let again = Again::open(&run, on.as_deref(), &shared.set)?;
             let mut device = crate::device(shared.device.kind(), shared.threads)?;
             let scores = crate::evaluate(&again, &mut *device)?;
             print!("{}", stmc_runtime::score::table(&scores));
             done
         }
         Command::Predict { run, input, out } => {
-            let again = Again::open(&run, None)?;
+            let again = Again::open(&run, None, &[])?;
             let mut device = crate::device(shared.device.kind(), shared.threads)?;
             let mut inputs = vec![];
             for text in &input {
@@ -160,7 +160,7 @@ fn train(
     let options = TrainOptions { out, watch: Watching::Shown, interrupted };
     let mut device = crate::device(shared.device.kind(), shared.threads)?;
     let outcome = if let Some(run) = resume {
-        let again = Again::open(run, None)?;
+        let again = Again::open(run, None, &[])?;
         crate::resume(&again, &mut *device, &options)?
     } else {
         let file = file.ok_or_else(|| Error::Usage("which file? `stmc train model.stm`".into()))?;
