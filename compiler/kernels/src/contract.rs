@@ -142,7 +142,7 @@ impl Contraction {
 
     /// Elements of scratch memory that each thread needs.
     pub fn scratch_len(&self) -> usize {
-        self.plan.packed_block_len() + self.plan.sums_len()
+        self.plan.packed_block_len() + self.plan.sums_len
     }
 
     /// Parts of the packing step.

@@ -34,8 +34,13 @@ impl Source<'_> {
             if cols.len() < self.width {
                 zero_edge(to, rows.len(), cols.len(), self.width);
             }
-            if is_run(cols) {
-                self.copy_rows(rows, cols, to);
+            let runs = || cols.chunk_by(|x, y| *y == x + 1);
+            if runs().count() * BLOCK <= cols.len().max(BLOCK) {
+                let mut to = to;
+                for run in runs() {
+                    self.copy_rows(rows, run, to);
+                    to = to.add(run.len());
+                }
             } else if self.isa != Isa::Portable {
                 self.transpose(rows, cols, to);
             } else {
@@ -44,7 +49,7 @@ impl Source<'_> {
         }
     }
 
-    /// Columns are neighbours: each row is copied whole.
+    /// Columns are neighbours: each row is copied in one piece.
     ///
     /// # Safety
     ///

@@ -71,6 +71,8 @@ pub(super) struct Plan {
     /// Whether columns of C are neighbours.
     pub(super) stores_rows: bool,
     pub(super) right: Right,
+    /// Elements of the largest unit's sums, where they are not kept as partial sums.
+    pub(super) sums_len: usize,
     /// Rows of each combining unit.
     pub(super) combined_rows: Vec<Range<usize>>,
 }
@@ -101,11 +103,14 @@ impl Plan {
             .div_ceil(splits)
             .min(CACHED / (width + block_rows.min(BLOCK_TILES * set.max_rows(vectors))).max(1));
         let combined = (COMBINED / (panels * width).max(1)).max(1);
+        let groups = balanced(panels, groups);
+        let group_panels = groups.iter().map(Range::len).max().unwrap_or(0);
         Plan {
             vectors,
             width,
             panels,
-            groups: balanced(panels, groups),
+            groups,
+            sums_len: if splits == 1 { block_rows * group_panels * width } else { 0 },
             splits: balanced(k, splits),
             k_block: k_block.max(1),
             stores_rows: is_run(&spec.c.cols),
@@ -122,16 +127,6 @@ impl Plan {
             Right::Packed => 0,
             Right::PackedByUnit | Right::Direct { .. } => self.k_block * self.width,
         }
-    }
-
-    /// Elements of the largest unit's sums, where they are not kept as partial sums.
-    pub(super) fn sums_len(&self) -> usize {
-        if self.splits.len() > 1 {
-            return 0;
-        }
-        let rows = self.blocks.iter().map(|block| rows_of(&self.tiles[block.clone()])).max();
-        let panels = self.groups.iter().map(Range::len).max();
-        rows.unwrap_or(0) * panels.unwrap_or(0) * self.width
     }
 
     /// Cuts a run of k into blocks of equal length, or one empty block: sums of nothing are zero.
