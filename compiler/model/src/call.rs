@@ -52,10 +52,10 @@ impl<'a> Elab<'a> {
         self.call_value(f, &[], args, env, span)
     }
 
-    /// A name that is called is the function, even where a metric of that name is in scope.
+    /// A name that is called is the function, even where a metric or a setting of that name is in scope.
     fn callee(&mut self, callee: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
         if let ast::ExprKind::Name(name) = &callee.kind
-            && let Some(Value::Tensor(_)) = env.find(name)
+            && env.find(name).is_some_and(|v| !v.applies())
         {
             return self.name(name, callee.span, &self.tops[env.unit].clone());
         }
@@ -74,7 +74,7 @@ impl<'a> Elab<'a> {
             _ => Operand::Value(self.spanned(value, env)?),
         };
         if let ast::ExprKind::Call { callee, args } = &stage.kind {
-            let f = self.eval(callee, env)?;
+            let f = self.callee(callee, env)?;
             return self.call_value(f, &[operand], args, env, stage.span);
         }
         let f = self.eval(stage, env)?;
@@ -605,14 +605,14 @@ impl<'a> Elab<'a> {
             _ => self.eval(base, env)?,
         };
         match member {
-            Member::Position(n, at) => self.nth(value, *n, *at),
-            Member::Name(name) => self.named(value, name, base, span, env),
+            Member::Position(n, at) => self.nth(&value, *n, *at),
+            Member::Name(name) => self.named(value, name, span, env),
         }
     }
 
-    fn nth(&mut self, value: Value<'a>, n: u32, span: Span) -> Eval<Value<'a>> {
+    fn nth(&mut self, value: &Value<'a>, n: u32, span: Span) -> Eval<Value<'a>> {
         let n = n as usize;
-        let (found, count) = match &value {
+        let (found, count) = match value {
             Value::List(l) => (l.get(n).cloned(), l.len()),
             Value::Axes(axes) => (axes.get(n).map(|a| Value::Axes(vec![*a])), axes.len()),
             Value::ByAxis(by) => (by.get(n).map(|(_, v)| v.clone()), by.len()),
@@ -624,18 +624,11 @@ impl<'a> Elab<'a> {
         }
     }
 
-    fn named(
-        &mut self,
-        value: Value<'a>,
-        name: &ast::Name,
-        base: &'a ast::Expr,
-        span: Span,
-        env: &Env<'a>,
-    ) -> Eval<Value<'a>> {
+    fn named(&mut self, value: Value<'a>, name: &ast::Name, span: Span, env: &Env<'a>) -> Eval<Value<'a>> {
         match value {
             Value::Run(run) => match self.run_member(&run, name) {
                 Some(value) => Ok(value),
-                None if run.yields.is_some() => self.named(Value::Run(run).plain(), name, base, span, env),
+                None if run.yields.is_some() => self.named(Value::Run(run).plain(), name, span, env),
                 None => {
                     Err(self.fail(Code::E0401, name.span, format!("the loop has no carry `{}`", name.text)))
                 }

@@ -37,7 +37,7 @@ pub enum Request {
 const BATCH: usize = 1;
 
 /// Elaboration recurses as deeply as the program nests: layers in layers, each a handful of Rust frames.
-const STACK: usize = 1 << 30;
+const STACK: usize = 512 << 20;
 
 /// The `from` lines of the data block. Empty: the file has none.
 pub fn data_sources(resolved: &Resolved, settings: &Settings) -> Result<Vec<SourceSpec>, Vec<Diagnostic>> {
@@ -112,12 +112,28 @@ fn run<'a, T: Send>(
     })
 }
 
+/// What the file says that no phase can compile yet.
+fn refuse_unbuilt(elab: &mut Elab<'_>) -> Eval<()> {
+    let periodic: Vec<_> = elab.resolved.axes.values().filter_map(|a| a.periodic).collect();
+    for span in &periodic {
+        elab.unbuilt(*span, "a periodic axis");
+    }
+    let resolved = elab.resolved;
+    for item in resolved.main_items() {
+        if let ItemKind::Tune(tune) = &item.kind {
+            train::check_tune(elab, &tune.keys);
+        }
+    }
+    if elab.diagnostics.is_empty() { Ok(()) } else { Err(Failed) }
+}
+
 fn module<'a>(
     elab: &mut Elab<'a>,
     plan: Option<&DataPlan>,
     counts: &Counts,
     request: Request,
 ) -> Eval<Module> {
+    refuse_unbuilt(elab)?;
     let mut work =
         Work { named: request == Request::Step, parts: BTreeMap::new(), entries: vec![], live: vec![] };
     let train = elab.resolved.train();

@@ -554,7 +554,7 @@ impl<'a> Elab<'a> {
         let batch = self.batch();
         for d in ty.dims() {
             if d.axis == batch {
-                signature.passing.push((batch, d.extent));
+                signature.passing = vec![(batch, d.extent)];
             } else if !dims.iter().any(|t| t.axis == d.axis) {
                 let message = format!(
                     "the sample's `{}` is {}; the model does not declare `{}`",

@@ -1,7 +1,7 @@
 //! An update rule as one graph over scalars: it is applied to every element of every weight.
 use crate::elab::{Elab, Eval, Frame, FrameKind};
 use crate::host::STEP;
-use crate::scan::Body;
+use crate::scan::{Body, Primed};
 use crate::scope::{Carry, Env, Scope};
 use crate::value::{Rule, Spanned, Tensor, Value};
 use std::rc::Rc;
@@ -50,7 +50,7 @@ impl<'a> Elab<'a> {
         scope.carries.borrow_mut().push(weight);
         self.statements(&decl.body, &scope)?;
         let mut outputs = vec![];
-        for (_, _, value, span) in self.next_values(&scope)? {
+        for Primed { value, span, .. } in self.next_values(&scope)? {
             let next = self.tensor(&Spanned { value, span }, None)?;
             if self.ty(next) != Type::scalar(DType::F32) {
                 return Err(self.fail(Code::E0408, span, "an update rule computes with f32 numbers"));

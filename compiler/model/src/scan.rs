@@ -34,6 +34,14 @@ pub(crate) struct Yield<'a> {
     pub value: Spanned<'a>,
 }
 
+/// A carry with its next value.
+pub(crate) struct Primed<'a> {
+    pub key: String,
+    pub name: Arc<str>,
+    pub value: Value<'a>,
+    pub span: Span,
+}
+
 /// The body of a scan under construction.
 pub(crate) struct ScanFrame {
     carries: Vec<ScanCarry>,
@@ -42,10 +50,13 @@ pub(crate) struct ScanFrame {
     roles: Vec<Role>,
     /// The step number, and how many steps there are.
     pub step: (NodeId, usize),
-    /// States handed to layers: the layer's path, and its carries by their paths below it.
-    starts: Vec<(String, Rc<Vec<(String, Tensor)>>)>,
+    /// States handed to layers.
+    starts: Vec<Start>,
     widths: Widths,
 }
+
+/// A layer's path, and its carries by their paths below it.
+type Start = (String, Rc<Vec<(String, Tensor)>>);
 
 /// Axes that carries pass through, by key.
 type Widths = BTreeMap<String, Vec<Dim>>;
@@ -58,6 +69,7 @@ enum Role {
     Capture(usize),
 }
 
+#[derive(Clone)]
 struct ScanCarry {
     /// The path of a layer's state, or `#name` of the scan's own.
     key: String,
@@ -207,7 +219,7 @@ impl<'a> Elab<'a> {
     /// The state handed over to a layer's carry.
     fn handed(&self, key: &str) -> Option<Tensor> {
         let FrameKind::Scan(frame) = &self.frames[self.depth()].kind else { return None };
-        let of = |(prefix, state): &(String, Rc<Vec<(String, Tensor)>>)| {
+        let of = |(prefix, state): &Start| {
             state.iter().find(|(below, _)| join(prefix, below) == key).map(|(_, t)| *t)
         };
         frame.starts.iter().rev().find_map(of)
@@ -311,13 +323,14 @@ impl<'a> Elab<'a> {
     }
 
     /// The next values of the carries that a body declares; each has one.
-    pub(crate) fn next_values(&mut self, scope: &Env<'a>) -> Eval<Vec<(String, Arc<str>, Value<'a>, Span)>> {
+    pub(crate) fn next_values(&mut self, scope: &Env<'a>) -> Eval<Vec<Primed<'a>>> {
         let mut out = vec![];
         let mut missing = vec![];
         for carry in scope.carries.borrow().iter() {
             match &carry.next {
                 Some((value, span)) => {
-                    out.push((carry.key.clone(), carry.name.text.clone(), value.clone(), *span))
+                    let (key, name) = (carry.key.clone(), carry.name.text.clone());
+                    out.push(Primed { key, name, value: value.clone(), span: *span });
                 }
                 None => missing.push(carry.name.clone()),
             }
@@ -333,7 +346,7 @@ impl<'a> Elab<'a> {
 
     /// After a body: its carries' next values go to the frame of the scan.
     pub(crate) fn hand_over_carries(&mut self, scope: &Env<'a>) -> Eval<()> {
-        for (key, _, value, span) in self.next_values(scope)? {
+        for Primed { key, value, span, .. } in self.next_values(scope)? {
             if matches!(value, Value::Failed) {
                 return Err(Failed);
             }
@@ -513,11 +526,10 @@ impl<'a> Elab<'a> {
     fn close_scan(&mut self, axis: AxisId, yields: &[Yield<'a>]) -> Eval<Closing> {
         let depth = self.depth();
         let FrameKind::Scan(frame) = &self.frames[depth].kind else { unreachable!("it was pushed") };
-        let carries: Vec<(String, NodeId, Option<(Tensor, Span)>, Span)> =
-            frame.carries.iter().map(|c| (c.key.clone(), c.input, c.next, c.span)).collect();
+        let carries: Vec<ScanCarry> = frame.carries.clone();
         let mut widths = frame.widths.clone();
         let (mut wider, mut nexts) = (false, vec![]);
-        for (key, input, next, declared) in carries {
+        for ScanCarry { key, input, next, span: declared, .. } in carries {
             let (next, span) = next.expect("every carry was given its next value");
             let (have, got) = (self.frames[depth].builder.ty(input), self.ty(next));
             let extra: Vec<Dim> = got.dims().iter().copied().filter(|d| !have.has(d.axis)).collect();
@@ -658,7 +670,7 @@ impl<'a> Elab<'a> {
             result?;
             yields.extend(more.into_iter().map(|y| y.value.value));
             let nexts = self.next_values(&scope)?;
-            carried = Some(nexts.into_iter().map(|(_, name, value, _)| (name, value)).collect());
+            carried = Some(nexts.into_iter().map(|p| (p.name, p.value)).collect());
         }
         let carries = carried.unwrap_or_default().into_iter().collect();
         let yields = (!yields.is_empty()).then(|| Value::list(yields));

@@ -84,6 +84,20 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
     if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
 }
 
+/// The keys of `tune`.
+const TUNE: &[&str] = &["search", "minimize", "maximize", "prune", "seed"];
+
+/// Unknown keys of `tune`.
+pub(crate) fn check_tune(elab: &mut Elab<'_>, keys: &[ast::Key]) {
+    for key in keys.iter().filter(|k| !TUNE.contains(&&*k.name.text)) {
+        let message = format!("`tune` has no setting `{}`", key.name.text);
+        let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
+        let help = names::did_you_mean(&key.name.text, TUNE.iter().copied())
+            .unwrap_or_else(|| format!("settings are {}", names::listed(TUNE.iter().copied())));
+        elab.report(diagnostic.help(help));
+    }
+}
+
 /// The settings. `samples` is the size of the train part.
 pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: Option<usize>) -> Eval<Plan> {
     check_keys(elab, &train.keys)?;
@@ -91,6 +105,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     let accumulate = count(elab, train, "accumulate", 1)?;
     // Without the data's size one step an epoch stands for any number.
     let steps_per_epoch = samples.map_or(1, |n| n / (batch * accumulate)).max(1);
+    warn_of_partial_batch(elab, train, samples.unwrap_or(0), batch * accumulate);
     let epochs = count(elab, train, "epochs", 10)?;
     let steps = count(elab, train, "steps", epochs * steps_per_epoch)?;
     let length = RunLength { steps_per_epoch, steps };
@@ -101,6 +116,18 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     let stop = key(elab, train, "stop").map(|e| stalled(elab, e)).transpose()?;
     let keep = key(elab, train, "keep").map(|e| best(elab, e)).transpose()?;
     Ok(Plan { batch, accumulate, epochs, length, seed, clip, stop, keep })
+}
+
+/// Training uses whole batches.
+fn warn_of_partial_batch<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: usize, update: usize) {
+    let left = samples % update;
+    if samples > update && left > 0 {
+        let span = key(elab, train, "batch").map_or(train.model.span, |e| e.span);
+        let message =
+            format!("{left} of {samples} samples do not fill a batch, and each epoch leaves so many out");
+        let help = format!("evaluation uses every sample; an update takes {update}");
+        elab.report(Diagnostic::new(Code::W0801, span, message).help(help));
+    }
 }
 
 /// The run's seed, as far as it is set.

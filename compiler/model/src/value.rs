@@ -154,6 +154,23 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it can be called, or stands for an expression that perhaps can.
+    pub(crate) fn applies(&self) -> bool {
+        matches!(
+            self,
+            Value::Fn(_)
+                | Value::Builtin(_)
+                | Value::LayerDecl(..)
+                | Value::Layer(_)
+                | Value::List(_)
+                | Value::Schedule(..)
+                | Value::OptimizerDecl(..)
+                | Value::Model(_)
+                | Value::Lazy(..)
+                | Value::Failed
+        )
+    }
+
     /// A static number. `None`: it is none.
     pub(crate) fn number(&self) -> Option<f64> {
         match self {

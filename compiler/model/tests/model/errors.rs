@@ -1,7 +1,5 @@
 //! The wrong programs of `tests/suite/model`: each message stands beside the mistake, `// error[E0203]: …`.
-mod common;
-
-use common::elaborated;
+use crate::common::{elaborated, rendered};
 use std::path::{Path, PathBuf};
 use stmc_base::{Diagnostic, Severity, Sources};
 use stmc_model::Request;
@@ -49,7 +47,7 @@ fn wrong_programs_are_told_what_is_wrong() {
         if expected != found {
             let show =
                 |all: &[Message]| all.iter().map(|(n, m)| format!("    {n}: {m}\n")).collect::<String>();
-            let rendered = common::rendered(&sources, &diagnostics);
+            let rendered = rendered(&sources, &diagnostics);
             let name = path.file_name().expect("files have names").to_string_lossy().to_string();
             faults.push(format!(
                 "==={name}\n  expected\n{}  found\n{}{rendered}",

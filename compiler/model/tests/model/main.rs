@@ -1,0 +1,8 @@
+//! What elaboration promises, from text to graphs.
+mod common;
+mod errors;
+mod layers;
+mod losses;
+mod nowcast;
+mod primitives;
+mod training;
