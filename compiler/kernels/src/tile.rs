@@ -125,13 +125,6 @@ unsafe fn sweep<V: Vector, const M: usize, const N: usize>(tile: &Tile<'_>, a: i
     // SAFETY: B has a row of N vectors for each k, C has M such rows; the caller promises both.
     unsafe {
         let mut sums = [[V::splat(0.0); N]; M];
-        if tile.accumulate {
-            for i in 0..M {
-                for j in 0..N {
-                    sums[i][j] = V::load(tile.c[i].add(j * V::LANES));
-                }
-            }
-        }
         let mut b = tile.b;
         for &col in tile.cols {
             let mut row = [V::splat(0.0); N];
@@ -145,6 +138,14 @@ unsafe fn sweep<V: Vector, const M: usize, const N: usize>(tile: &Tile<'_>, a: i
                 }
             }
             b = b.add(tile.b_step);
+        }
+        // Each block of k is summed by itself and then added: a long sum loses far fewer digits than by adding one by one.
+        if tile.accumulate {
+            for i in 0..M {
+                for j in 0..N {
+                    sums[i][j] = sums[i][j].add(V::load(tile.c[i].add(j * V::LANES)));
+                }
+            }
         }
         for i in 0..M {
             for j in 0..N {

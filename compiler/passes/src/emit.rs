@@ -253,6 +253,16 @@ impl<'s, 'a> Emitter<'s, 'a> {
         out
     }
 
+    /// `local = core(local, value)` in the innermost open loop.
+    fn update(&mut self, local: LocalId, core: Core, value: ValId) {
+        let dtype = self.block.values[value.index()];
+        let old = self.inst(Inst::Get(local), dtype);
+        let inside = self.scopes.len() - 1;
+        let new = self.new_value(dtype, inside);
+        self.scopes[inside].push(Stmt::Let { out: new, inst: Inst::Core(core, vec![old, value]) });
+        self.scopes[inside].push(Stmt::Set { local, value: new });
+    }
+
     fn new_value(&mut self, dtype: DType, depth: usize) -> ValId {
         self.depth.push(depth);
         self.block.value(dtype)
@@ -467,8 +477,16 @@ impl Emit for Lowering<'_, '_, '_> {
         if let Some(strides) = e.hints.fold_strides.get(number) {
             order.sort_by_key(|n| std::cmp::Reverse(strides[*n]));
         }
+        // A long sum in f32 is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
+        let of_sums = core == Core::Add && dtype == DType::F32 && extents.len() > 1;
+        let inner = if of_sums { e.block.local(dtype) } else { local };
         let mut vars = vec![ValId(0); extents.len()];
-        for n in &order {
+        for (level, n) in order.iter().enumerate() {
+            if level == 1 && of_sums {
+                let zero = e.inst(Inst::Const(dtype, 0), dtype);
+                let outermost = e.scopes.len() - 1;
+                e.scopes[outermost].push(Stmt::Set { local: inner, value: zero });
+            }
             e.scopes.push(vec![]);
             let depth = e.scopes.len() - 1;
             vars[*n] = e.new_value(DType::I32, depth);
@@ -481,12 +499,12 @@ impl Emit for Lowering<'_, '_, '_> {
         let e = &mut *self.emitter;
         // A fold within a fold has the lanes; they do not nest.
         let leaf = e.folds.len() == number + 1;
-        let old = e.inst(Inst::Get(local), dtype);
-        let inside = e.scopes.len() - 1;
-        let new = e.new_value(dtype, inside);
-        e.scopes[inside].push(Stmt::Let { out: new, inst: Inst::Core(core, vec![old, value]) });
-        e.scopes[inside].push(Stmt::Set { local, value: new });
+        e.update(inner, core, value);
         for (level, n) in order.iter().enumerate().rev() {
+            if level == 0 && of_sums {
+                let sum = e.inst(Inst::Get(inner), dtype);
+                e.update(local, core, sum);
+            }
             let stmts = e.close_scope();
             let innermost = level + 1 == order.len();
             let kind =

@@ -9,6 +9,9 @@ use crate::pack::is_run;
 use crate::tile::TileSet;
 use std::ops::Range;
 
+/// Products that are added one by one before a block's sum is added to C: more would cost digits.
+const LONGEST: usize = 384;
+
 /// Products in a unit that make it worth handing to another thread: some microseconds.
 const UNIT_PRODUCTS: usize = 1 << 18;
 /// Units that are worth having; more threads than that want larger shapes anyway.
@@ -101,7 +104,8 @@ impl Plan {
         };
         let k_block = k
             .div_ceil(splits)
-            .min(CACHED / (width + block_rows.min(BLOCK_TILES * set.max_rows(vectors))).max(1));
+            .min(CACHED / (width + block_rows.min(BLOCK_TILES * set.max_rows(vectors))).max(1))
+            .min(LONGEST);
         let combined = (COMBINED / (panels * width).max(1)).max(1);
         let groups = balanced(panels, groups);
         let group_panels = groups.iter().map(Range::len).max().unwrap_or(0);
