@@ -94,7 +94,7 @@ fn rewrite(stmts: &[Stmt], f: &mut impl FnMut(&Affine) -> Affine) -> Vec<Stmt> {
 
 /// One loop as two: pieces side by side, lanes within.
 fn cut(block: &mut Block, var: ValId, extent: usize, body: &[Stmt]) -> Vec<Stmt> {
-    let piece = (PIECE / 16..=PIECE).rev().find(|n| extent % n == 0);
+    let piece = (PIECE / 16..=PIECE).rev().find(|n| extent.is_multiple_of(*n));
     let direct = uses_directly(body, var);
     let Some(piece) = piece.filter(|_| !direct) else {
         return build(&[(var, extent, LoopKind::Lanes)], body.to_vec());

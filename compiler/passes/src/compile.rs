@@ -231,7 +231,7 @@ fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> 
         targets.push(stored);
     }
     lowerer.flops = 0;
-    let steps = lowerer.lower(&entry.graph, given, targets);
+    let steps = lowerer.lower(&entry.graph, &given, targets);
     Entry { name: entry.name.clone(), steps, inputs, outputs, batch: entry.batch, flops: lowerer.flops }
 }
 
@@ -274,7 +274,7 @@ fn update(lowerer: &mut Lowerer, weights: &Weights, train: &Train) {
         let graph = b.finish(vec![sum]);
         let given =
             HashMap::from([(0, Given::Tensor(whole(sums))), (1, Given::Tensor(whole(arena.gradients)))]);
-        push_update(lowerer, "accumulate", &graph, given, vec![whole(sums)]);
+        push_update(lowerer, "accumulate", &graph, &given, vec![whole(sums)]);
     }
     let b = Builder::new(lowerer.axes.clone());
     let input = |i: usize| b.input(i, ty.clone());
@@ -301,14 +301,14 @@ fn update(lowerer: &mut Lowerer, weights: &Weights, train: &Train) {
         (1, Given::Tensor(whole(arena.sums.unwrap_or(arena.gradients)))),
     ]);
     given.extend(arena.states.iter().enumerate().map(|(i, s)| (2 + i, Given::Tensor(whole(*s)))));
-    push_update(lowerer, "apply", &graph, given, targets);
+    push_update(lowerer, "apply", &graph, &given, targets);
 }
 
 fn push_update(
     lowerer: &mut Lowerer,
     name: &str,
     graph: &Graph,
-    given: HashMap<usize, Given>,
+    given: &HashMap<usize, Given>,
     targets: Vec<Stored>,
 ) {
     verify::graph(graph, &lowerer.axes.borrow(), name);

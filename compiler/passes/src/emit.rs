@@ -1,6 +1,7 @@
 //! Writes the loops of one kernel: pulls the value of each leaf through the ops that are not stored, at the position that the loops
 //! stand at. A first, dry run finds out how the loops are best ordered; the second writes them.
 use crate::coalesce::coalesce;
+use crate::fuse::Move;
 use crate::stored::Stored;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -31,8 +32,8 @@ pub(crate) struct Leaf {
     pub value: NodeId,
     /// Whether it is stored by this leaf, so that there is nothing to load.
     pub fresh: bool,
-    /// Where to, each with a position: `(axis, offset, scale)` says that the target's index is `offset + scale * index`.
-    pub stores: Vec<(Stored, Vec<(AxisId, i64, i64)>)>,
+    /// Where to, and at which place there.
+    pub stores: Vec<(Stored, Vec<Move>)>,
 }
 
 /// A finished kernel with its arguments.
@@ -152,8 +153,8 @@ impl<'s, 'a> Emitter<'s, 'a> {
         for leaf in leaves {
             let value = if leaf.fresh { self.compute(leaf.value, &at) } else { self.pull(leaf.value, &at) };
             for (target, moves) in &leaf.stores {
-                let place = moves.iter().fold(at.clone(), |place, (axis, offset, scale)| {
-                    place.with(*axis, at.along(*axis).times(*scale).plus(&Affine::constant(*offset)))
+                let place = moves.iter().fold(at.clone(), |place, m| {
+                    place.with(m.axis, at.along(m.axis).times(m.scale).plus(&Affine::constant(m.offset)))
                 });
                 let index = target.index(&place);
                 let (param, constant) = self.param(target, self.block.values[value.index()], Access::Write);

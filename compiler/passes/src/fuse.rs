@@ -30,8 +30,16 @@ pub(crate) struct Work {
     pub dest: Dest,
     /// The loops: the axes of the destination, with the extents of this part of it.
     pub domain: Vec<(AxisId, usize)>,
-    /// `(axis, offset, scale)`: the destination's index is `offset + scale * index`.
-    pub moves: Vec<(AxisId, i64, i64)>,
+    /// Along axes without one, the destination's index is the index.
+    pub moves: Vec<Move>,
+}
+
+/// Along `axis`, the destination's index is `offset + scale * index`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Move {
+    pub axis: AxisId,
+    pub offset: i64,
+    pub scale: i64,
 }
 
 /// A place that a value is stored to.
@@ -234,9 +242,9 @@ impl<'g> Fusion<'g> {
         let inner = |value: NodeId, axis: AxisId, extent: usize, offset: i64, scale: i64| {
             let mut inner = Work { value, fresh: false, ..work.clone() };
             inner.domain.iter_mut().filter(|d| d.0 == axis).for_each(|d| d.1 = extent);
-            match inner.moves.iter_mut().find(|m| m.0 == axis) {
-                Some(m) => *m = (axis, m.1 + m.2 * offset, m.2 * scale),
-                None => inner.moves.push((axis, offset, scale)),
+            match inner.moves.iter_mut().find(|m| m.axis == axis) {
+                Some(m) => (m.offset, m.scale) = (m.offset + m.scale * offset, m.scale * scale),
+                None => inner.moves.push(Move { axis, offset, scale }),
             }
             inner
         };
@@ -263,7 +271,7 @@ impl<'g> Fusion<'g> {
         let mut reads = BTreeMap::new();
         self.reads(work.value, work.fresh, true, &mut reads);
         // The first unit in which everything that is read elsewhere is there.
-        let after = reads.iter().filter_map(|(id, _)| unit_of.get(id)).max().map_or(0, |u| *u);
+        let after = reads.keys().filter_map(|id| unit_of.get(id)).max().map_or(0, |u| *u);
         let here = |n: usize| reads.iter().filter(move |(id, _)| unit_of.get(*id) == Some(&n));
         for n in (after..units.len()).rev() {
             let Unit::Loops(works) = &units[n] else { continue };

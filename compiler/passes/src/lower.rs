@@ -71,7 +71,12 @@ impl Lowerer {
     }
 
     /// The steps that compute `graph.outputs` into `outputs`.
-    pub fn lower(&mut self, graph: &Graph, inputs: HashMap<usize, Given>, outputs: Vec<Stored>) -> Vec<Step> {
+    pub fn lower(
+        &mut self,
+        graph: &Graph,
+        inputs: &HashMap<usize, Given>,
+        outputs: Vec<Stored>,
+    ) -> Vec<Step> {
         let outputs = outputs.into_iter().map(Some).collect();
         self.region(graph, inputs, outputs, Around { depth: 0, times: 1 })
     }
@@ -122,7 +127,7 @@ impl Lowerer {
     fn region(
         &mut self,
         graph: &Graph,
-        inputs: HashMap<usize, Given>,
+        inputs: &HashMap<usize, Given>,
         outputs: Vec<Option<Stored>>,
         around: Around,
     ) -> Vec<Step> {
@@ -137,7 +142,7 @@ impl Lowerer {
             firsts: HashMap::new(),
             loops: HashMap::new(),
         };
-        self.bind_inputs(&mut region, inputs);
+        Self::bind_inputs(&mut region, inputs);
         for id in &plan.stored {
             let stored = match fuse::home(graph, &direct, *id) {
                 Some(n) => region.outputs[n].clone().expect("outputs that are not direct have a place"),
@@ -161,7 +166,7 @@ impl Lowerer {
         steps
     }
 
-    fn bind_inputs(&mut self, region: &mut Region<'_>, inputs: HashMap<usize, Given>) {
+    fn bind_inputs(region: &mut Region<'_>, inputs: &HashMap<usize, Given>) {
         for (i, node) in region.graph.nodes.iter().enumerate() {
             let Op::Input { index, .. } = node.op else { continue };
             let id = NodeId::from_index(i);
@@ -387,7 +392,7 @@ impl Lowerer {
             inputs.insert(scan.capture_input(i), Given::Tensor(region.view(*a)));
         }
         let around = Around { depth: depth + 1, times: region.around.times * scan.extent as u64 };
-        let body = self.region(&scan.body, inputs, outputs, around);
+        let body = self.region(&scan.body, &inputs, outputs, around);
         Step::Loop { count: scan.extent, body }
     }
 }

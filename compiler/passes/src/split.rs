@@ -48,7 +48,7 @@ fn split(b: &Builder, node: &Node, reduce: &Reduce) -> Option<NodeId> {
     // A single axis is cut into pieces first.
     let axis = reduce.axes[0];
     let whole = extent(&axis);
-    let inner = (LONG / 8..=LONG).rev().find(|n| whole % n == 0)?;
+    let inner = (LONG / 8..=LONG).rev().find(|n| whole.is_multiple_of(*n))?;
     let outer = b.axes().borrow_mut().axis("part", &format!("{}", axis.0));
     let into = vec![Dim { axis: outer, extent: whole / inner }, Dim { axis, extent: inner }];
     let apart = b.must(Op::Unflatten(Unflatten { axis, into }), &[x]);

@@ -123,7 +123,10 @@ impl OpRule for Flatten {
     }
     fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
         let mut extent = 1;
-        for a in &self.axes {
+        for (n, a) in self.axes.iter().enumerate() {
+            if self.axes[..n].contains(a) {
+                return Err(Misfit::new(0, format!("`{}` is named twice", axes.name(*a))));
+            }
             extent *= need(args[0], *a, 0, axes)?;
         }
         let there = || Misfit::new(0, format!("`{}` is there already", axes.name(self.into)));

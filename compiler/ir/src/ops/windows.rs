@@ -110,6 +110,9 @@ impl OpRule for Fold {
     fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
         let count = need(args[0], self.axis, 0, axes)?;
         let taps = need(args[0], self.tap, 0, axes)?;
+        if self.axis == self.tap {
+            return Err(Misfit::new(0, format!("`{}` is named twice", axes.name(self.axis))));
+        }
         let least = covered(count, taps, self.stride, self.dilation);
         if least > self.extent {
             let name = axes.name(self.axis);

@@ -113,6 +113,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // `map_err` hands it over
 fn world(error: stmc_runtime::RunError) -> Error {
     Error::World(error.to_string())
 }
