@@ -605,7 +605,7 @@ impl<'a> Elab<'a> {
             _ => self.eval(base, env)?,
         };
         match member {
-            Member::Position(n, at) => self.nth(&value, *n, *at),
+            Member::Position(n, at) => self.nth(&value.plain(), *n, *at),
             Member::Name(name) => self.named(value, name, span, env),
         }
     }

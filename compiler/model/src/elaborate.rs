@@ -141,7 +141,16 @@ fn module<'a>(
         data::open(elab, decl, plan.clone());
     }
     let model = model(elab, train)?;
-    let settings = train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose()?;
+    let settings = match train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose() {
+        Ok(settings) => settings,
+        Err(Failed) => {
+            // The model has mistakes of its own, if any: all are told in one run.
+            if let Some(model) = model {
+                prediction(elab, model, BATCH, &mut work)?;
+            }
+            return Err(Failed);
+        }
+    };
     let batch = settings.as_ref().map_or(BATCH, |s| s.batch);
     if let Some(data) = &mut elab.data {
         data.batch = batch;

@@ -1,5 +1,6 @@
 //! What elaboration promises, from text to graphs.
 mod common;
+mod damage;
 mod errors;
 mod layers;
 mod losses;
