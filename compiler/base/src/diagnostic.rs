@@ -69,24 +69,41 @@ impl Diagnostic {
         self.code.severity()
     }
 
-    /// For a terminal, through miette: colours unless `NO_COLOR` or `plain`.
+    /// For people, through miette: `error[E0207]: …`, the places in their text, and what to write instead.
     pub fn render(&self, sources: &Sources, style: Style) -> String {
         let theme = match style {
             Style::Colour => miette::GraphicalTheme::unicode(),
             Style::Plain => miette::GraphicalTheme::unicode_nocolor(),
         };
-        let mut out = String::new();
         let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(110);
-        // A diagnostic over several texts: miette draws those of the first label's text, the others follow as notes.
+        // Labels in other texts than the first one's follow as notes: miette draws one text.
         let main = self.labels[0].span.source;
         let shown = Shown { diagnostic: self, source: sources, main };
-        if handler.render_report(&mut out, &shown).is_err() {
-            out = format!("{}[{}]: {}", sources.place(self.labels[0].span), self.code, self.message);
-        }
+        let mut drawn = String::new();
+        let picture = match handler.render_report(&mut drawn, &shown) {
+            // Only the picture: the line above it is ours.
+            Ok(()) => drawn.find("╭─").map(|at| &drawn[drawn[..at].rfind('\n').map_or(0, |n| n + 1)..]),
+            Err(_) => None,
+        };
+        let place = || format!("  at {}\n", sources.place(self.labels[0].span));
+        let mut out = self.headline(style) + &picture.map_or_else(place, str::to_string);
         for label in self.labels.iter().filter(|l| l.span.source != main) {
             out.push_str(&format!("  note: {} {}\n", sources.place(label.span), label.text));
         }
         out
+    }
+
+    fn headline(&self, style: Style) -> String {
+        let (word, colour) = match self.severity() {
+            Severity::Error => ("error", 31),
+            Severity::Warning => ("warning", 33),
+        };
+        match style {
+            Style::Plain => format!("{word}[{}]: {}\n", self.code, self.message),
+            Style::Colour => {
+                format!("\x1b[1;{colour}m{word}[{}]\x1b[0m\x1b[1m: {}\x1b[0m\n", self.code, self.message)
+            }
+        }
     }
 }
 

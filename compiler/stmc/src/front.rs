@@ -162,7 +162,8 @@ fn check(
             None => open(sources, &specs, &main.folder).map(|(schema, opened)| (schema, Some(opened)))?,
         };
         let made = stmc_model::data_plan(&resolved, &settings, &found).map_err(fail)?;
-        let seed = stmc_model::seed(&resolved, &settings).map_err(fail)?;
+        // A mistake in the `train` block is reported with all others, by `elaborate`.
+        let seed = stmc_model::seed(&resolved, &settings).unwrap_or(0);
         let samples = Samples::index(&made, seed).map_err(|d| Error::program(sources, vec![d]))?;
         warnings.extend(samples.warnings(&made));
         counts.parts =
