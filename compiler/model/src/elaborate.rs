@@ -141,22 +141,22 @@ fn module<'a>(
         data::open(elab, decl, plan.clone());
     }
     let model = model(elab, train)?;
-    let settings = match train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose() {
-        Ok(settings) => settings,
-        Err(Failed) => {
-            // The model has mistakes of its own, if any: all are told in one run.
-            if let Some(model) = model {
-                prediction(elab, model, BATCH, &mut work)?;
-            }
-            return Err(Failed);
-        }
-    };
+    let settings = train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose();
+    let broken = settings.is_err();
+    let settings = settings.unwrap_or(None);
     let batch = settings.as_ref().map_or(BATCH, |s| s.batch);
     if let Some(data) = &mut elab.data {
         data.batch = batch;
     }
     if let (Some(decl), true) = (elab.resolved.data(), elab.data.is_some()) {
         part_types(elab, decl, &mut work)?;
+    }
+    if broken {
+        // The model has mistakes of its own, if any: all are told in one run.
+        if let Some(model) = model {
+            prediction(elab, model, batch, &mut work)?;
+        }
+        return Err(Failed);
     }
     let mut metrics = None;
     let mut failed = false;
