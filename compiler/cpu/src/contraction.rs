@@ -120,7 +120,7 @@ impl<'a> Sides<'a> {
             * n
             * match (neighbours(&self.n, 0), neighbours(&self.k, 1)) {
                 (columns, _) if columns >= n.min(lanes) => 2.0 / lanes,
-                (_, rows) if rows >= 8.0 => 0.5,
+                (_, rows) if rows >= 8.0 => 1.0,
                 _ => 2.0,
             };
         products + store + pack
