@@ -1,6 +1,6 @@
 //! Built-in functions that remove axes, and statics about axes. In a metric, reductions over `batch` go to `metric.rs`.
 use crate::builtins::Bound;
-use crate::elab::{Elab, Eval};
+use crate::elab::{Context, Elab, Eval};
 use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::ops::{Dot, Expand, Reduce, Reduction, Scalar};
@@ -39,7 +39,7 @@ pub(crate) fn mean<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
     ];
     let product = elab.pointwise(Scalar::Mul, "mean", &weighted, span)?;
     let ty = elab.ty(product);
-    let wide = elab.expand_to(w, &ty, span);
+    let wide = elab.expand_to(w, &ty, span)?;
     let over = over(elab, product, bound.name, bound.axes(1), span)?;
     let top = elab.reduce(product, Sort::Sum, &over, span)?;
     let bottom = elab.reduce(wide, Sort::Sum, &over, span)?;
@@ -176,6 +176,11 @@ fn over(
                 elab.extent(x, *axis, place)?;
             }
             Ok(axes.to_vec())
+        }
+        // A data block speaks of one sample: `batch` comes only when they are gathered.
+        None if elab.place == Context::Data => {
+            let batch = elab.batch();
+            Ok(elab.axes_of(x).into_iter().filter(|a| *a != batch).collect())
         }
         None if elab.instances.is_empty() => Ok(elab.axes_of(x)),
         None => Err(bare(elab, x, name, span)),
@@ -350,9 +355,9 @@ pub(crate) fn size<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
 pub(crate) fn product<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let (over, _) = bound.axes(1).expect("required arguments are there");
     let value = bound.value(0).clone();
-    let mut product = 1;
+    let mut product = 1i64;
     for axis in over {
-        product *= elab.int_for(&value.value, *axis, value.span)?;
+        product = product.saturating_mul(elab.int_for(&value.value, *axis, value.span)?);
     }
     Ok(Value::Int(product))
 }
