@@ -107,7 +107,7 @@ impl Panel {
             PANEL - BOTTOM,
             WIDTH - RIGHT
         ));
-        line(format!("<text x=\"{}\" y=\"{}\">epoch</text>\n", WIDTH - RIGHT + 8.0, PANEL - BOTTOM + 17.0));
+        line(format!("<text x=\"{}\" y=\"{}\">epoch</text>\n", WIDTH - RIGHT + 18.0, PANEL - BOTTOM + 17.0));
         for (i, curve) in self.curves.iter().enumerate() {
             line(curve.draw(&x, &y, COLOURS[i % COLOURS.len()], TOP + 8.0 + 17.0 * i as f64));
         }
