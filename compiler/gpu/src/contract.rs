@@ -66,18 +66,40 @@ impl<'a> Tiling<'a> {
             let value = self.define(&mut body, start);
             body.push(Stmt::Set { local: *local, value });
         }
+        // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
+        let of_sums = self.k.len() > 1;
+        let parts: Vec<_> = match of_sums {
+            true => cells.iter().map(|_| self.block.local(DType::F32)).collect(),
+            false => sums.clone(),
+        };
         let mut step = vec![];
         let rows = (0..self.rows).map(|i| self.place(&c.a, &self.m, i as i64, &self.k, 0)).collect();
         let a = self.loads(&mut step, c.a.param, rows);
         let columns = (0..self.columns).map(|j| self.place(&c.b, &self.n, j as i64, &self.k, 0)).collect();
         let b = self.loads(&mut step, c.b.param, columns);
-        for ((i, j), local) in cells.iter().zip(&sums) {
+        for ((i, j), local) in cells.iter().zip(&parts) {
             let old = self.define(&mut step, Inst::Get(*local));
             let value =
                 self.define(&mut step, Inst::Core(Core::Fma, vec![a[*i as usize], b[*j as usize], old]));
             step.push(Stmt::Set { local: *local, value });
         }
-        body.extend(around(&self.k, LoopKind::Serial, step));
+        if of_sums {
+            let mut block = vec![];
+            for part in &parts {
+                let zero = self.define(&mut block, Inst::Const(DType::F32, 0));
+                block.push(Stmt::Set { local: *part, value: zero });
+            }
+            block.extend(around(&self.k[1..], LoopKind::Serial, step));
+            for (part, sum) in parts.iter().zip(&sums) {
+                let done = self.define(&mut block, Inst::Get(*part));
+                let before = self.define(&mut block, Inst::Get(*sum));
+                let after = self.define(&mut block, Inst::Core(Core::Add, vec![before, done]));
+                block.push(Stmt::Set { local: *sum, value: after });
+            }
+            step = block;
+        }
+        let outer = if of_sums { 1 } else { self.k.len() };
+        body.extend(around(&self.k[..outer], LoopKind::Serial, step));
         for (local, index) in sums.iter().zip(results) {
             let value = self.define(&mut body, Inst::Get(*local));
             body.push(Stmt::Store { param: c.out.param, index, value });

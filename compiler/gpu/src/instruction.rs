@@ -8,7 +8,7 @@ use cubecl::ir::dialect::cmp::{
 use cubecl::ir::dialect::general::{BoolAndOp, BoolNotOp, BoolOrOp, SelectOp};
 use cubecl::ir::dialect::math::{
     CosOp, ErfOp, ExpOp, FAbsOp, FAddOp, FDivOp, FMulOp, FNegOp, FSubOp, FloorOp, FmaOp, IAddOp, IMulOp,
-    ISubOp, IsNanOp, LogOp, RoundOp, SAbsOp, SDivOp, SNegOp, SinOp, SqrtOp, TanhOp, UMulHiOp,
+    ISubOp, IsNanOp, LogOp, RoundOp, SAbsOp, SDivOp, SNegOp, SinOp, SqrtOp, UMulHiOp,
 };
 use cubecl::ir::pliron::builtin::op_interfaces::OneResultInterface;
 use cubecl::ir::pliron::{context::Context, op::Op, value::Value};
@@ -146,12 +146,25 @@ pub(crate) fn on_words<O: Op + OneResultInterface>(
     emit.bits_as(word, DType::I32)
 }
 
-/// Drivers compute tanh from exponentials that overflow to NaN far out, where it is 1 to the last bit.
+/// The processor's formulas. Drivers take a difference of exponentials, which overflows to NaN far out and has few digits near 0.
 fn tanh(emit: &Emit<'_>, x: Value) -> Value {
-    let (high, low) = (emit.float(15.0), emit.float(-15.0));
-    let inside = emit.value(|ctx| TanhOp::new(ctx, x));
-    let from_above = select(emit, less(emit, true, high, x), emit.float(1.0), inside);
-    select(emit, less(emit, true, x, low), emit.float(-1.0), from_above)
+    let add = |a, b| two_values(emit, FAddOp::new, a, b);
+    let times = |a, b| two_values(emit, FMulOp::new, a, b);
+    let (one, two, zero) = (emit.float(1.0), emit.float(2.0), emit.float(0.0));
+    let size = emit.value(|ctx| FAbsOp::new(ctx, x));
+    // tanh |x| = 1 - 2 / (exp 2|x| + 1): no overflow to NaN, but cancellation at zero.
+    let doubled = add(size, size);
+    let exp = emit.value(|ctx| ExpOp::new(ctx, doubled));
+    let rest = two_values(emit, FDivOp::new, two, add(exp, one));
+    let far = two_values(emit, FSubOp::new, one, rest);
+    let minus = emit.value(|ctx| FNegOp::new(ctx, far));
+    let far = select(emit, less(emit, true, x, zero), minus, far);
+    // An odd polynomial where |x| < 0.625.
+    let square = times(x, x);
+    let factors = [-0.005_704_960_3, 0.020_639_06, -0.053_739_704, 0.133_314_42, -0.333_332_8];
+    let inner = factors.into_iter().map(|f| emit.float(f)).reduce(|sum, f| add(times(sum, square), f));
+    let near = add(times(times(square, x), inner.expect("five factors")), x);
+    select(emit, less(emit, true, size, emit.float(0.625)), near, far)
 }
 
 /// Quotient and remainder, rounded down, for a positive divisor.

@@ -340,16 +340,36 @@ impl Contraction {
         let (a_index, b_index) = (index(&self.a, &m, &k), index(&self.b, &n, &k));
         let out_index = index(&self.out, &m, &n);
         let sum = block.local(DType::F32);
-        let f32s: Vec<ValId> = (0..6).map(|_| block.value(DType::F32)).collect();
-        let [a, b, old, new, first, last] = f32s[..] else { unreachable!("six values") };
+        // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
+        let of_sums = k.len() > 1;
+        let part = if of_sums { block.local(DType::F32) } else { sum };
+        let f32s: Vec<ValId> = (0..10).map(|_| block.value(DType::F32)).collect();
+        let [a, b, old, new, first, last, zero, done, before, after] = f32s[..] else {
+            unreachable!("ten values")
+        };
         let mut inner = vec![
             Stmt::Let { out: a, inst: Inst::Load { param: self.a.param, index: a_index } },
             Stmt::Let { out: b, inst: Inst::Load { param: self.b.param, index: b_index } },
-            Stmt::Let { out: old, inst: Inst::Get(sum) },
+            Stmt::Let { out: old, inst: Inst::Get(part) },
             Stmt::Let { out: new, inst: Inst::Core(Core::Fma, vec![a, b, old]) },
-            Stmt::Set { local: sum, value: new },
+            Stmt::Set { local: part, value: new },
         ];
-        for (var, extent) in k.iter().zip(&self.k).rev() {
+        for (level, (var, extent)) in k.iter().zip(&self.k).enumerate().rev() {
+            if level == 0 && of_sums {
+                inner.splice(
+                    0..0,
+                    [
+                        Stmt::Let { out: zero, inst: Inst::Const(DType::F32, 0) },
+                        Stmt::Set { local: part, value: zero },
+                    ],
+                );
+                inner.extend([
+                    Stmt::Let { out: done, inst: Inst::Get(part) },
+                    Stmt::Let { out: before, inst: Inst::Get(sum) },
+                    Stmt::Let { out: after, inst: Inst::Core(Core::Add, vec![before, done]) },
+                    Stmt::Set { local: sum, value: after },
+                ]);
+            }
             inner = vec![Stmt::For { var: *var, extent: *extent, kind: LoopKind::Serial, body: inner }];
         }
         let start = if self.accumulate {
