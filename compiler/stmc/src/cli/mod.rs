@@ -74,7 +74,9 @@ fn run(args: Args) -> Result<ExitCode, Error> {
                     stmc_runtime::predict::read_array(Path::new(path)).map_err(world)?,
                 ));
             }
-            for (name, tensor) in crate::predict(&again, &mut *device, &inputs)? {
+            let outputs = crate::predict(&again, &mut *device, &inputs)?;
+            make_folder(&out)?;
+            for (name, tensor) in outputs {
                 let path = out.join(format!("{name}.npy"));
                 stmc_runtime::predict::write_array(&path, &tensor).map_err(world)?;
                 println!("{}: {:?}", path.display(), tensor.shape);
@@ -202,16 +204,21 @@ fn emit(
         let all: Vec<String> = texts.iter().map(|(name, text)| format!("// {name}\n{text}\n")).collect();
         return print(&all.concat());
     };
-    let named = |path: &Path, e: &std::io::Error| {
-        Error::World(format!("{}: {}", path.display(), crate::front::reason(e)))
-    };
-    std::fs::create_dir_all(dir).map_err(|e| named(dir, &e))?;
+    make_folder(dir)?;
     for (name, text) in &texts {
         let path = dir.join(format!("{name}.{}", target.extension()));
-        std::fs::write(&path, text).map_err(|e| named(&path, &e))?;
+        std::fs::write(&path, text).map_err(|e| unwritable(&path, &e))?;
     }
     println!("{}: {}", dir.display(), plural(texts.len(), "kernel"));
     Ok(())
+}
+
+fn make_folder(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|e| unwritable(path, &e))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::World(format!("{}: {}", path.display(), crate::front::reason(error)))
 }
 
 /// A reader that closes early (`| head`) is no error.
