@@ -31,13 +31,13 @@ impl<'a> Elab<'a> {
                 self.by_axis_binary(op, op_span, &left, &right)
             }
             (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Add => {
-                Ok(Value::Position(*binder, k + i))
+                Ok(Value::Position(*binder, k.saturating_add(*i)))
             }
             (Value::Int(i), Value::Position(binder, k)) if op == BinaryOp::Add => {
-                Ok(Value::Position(*binder, k + i))
+                Ok(Value::Position(*binder, k.saturating_add(*i)))
             }
             (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Sub => {
-                Ok(Value::Position(*binder, k - i))
+                Ok(Value::Position(*binder, k.saturating_sub(*i)))
             }
             (Value::Init(_), _) | (_, Value::Init(_)) => self.init_binary(op, op_span, &left, &right),
             (Value::Tensor(_), _) | (_, Value::Tensor(_)) => {
@@ -287,7 +287,7 @@ impl<'a> Elab<'a> {
     pub(crate) fn unary(&mut self, op: UnaryOp, operand: Spanned<'a>, span: Span) -> Eval<Value<'a>> {
         let operand = Spanned { value: operand.value.plain(), ..operand };
         match (op, &operand.value) {
-            (UnaryOp::Neg, Value::Int(i)) => Ok(Value::Int(-i)),
+            (UnaryOp::Neg, Value::Int(i)) => Ok(Value::Int(i.saturating_neg())),
             (UnaryOp::Neg, Value::Float(x) | Value::Percent(x)) => Ok(Value::Float(-x)),
             (UnaryOp::Neg, Value::Host(e)) => Ok(host::folded(HostExpr::unary(HostUnary::Neg, e.clone()))),
             (UnaryOp::Neg, Value::Init(i)) => Ok(Value::Init(affine(*i, -1.0, 0.0))),
@@ -427,7 +427,7 @@ fn int_binary<'a>(op: BinaryOp, a: i64, b: i64) -> Value<'a> {
         BinaryOp::Add => a.checked_add(b),
         BinaryOp::Sub => a.checked_sub(b),
         BinaryOp::Mul => a.checked_mul(b),
-        BinaryOp::Div => (a % b == 0).then(|| a / b),
+        BinaryOp::Div => a.checked_rem(b).filter(|r| *r == 0).and_then(|_| a.checked_div(b)),
         BinaryOp::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
         _ => None,
     };

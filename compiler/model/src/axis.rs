@@ -8,6 +8,9 @@ use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::AxisId;
 use stmc_syntax::ast::{self, AxisRef, AxisRefKind, BinaryOp, ExprKind, ItemKind, Member, Name};
 
+/// No axis has more steps.
+pub(crate) const LIMIT: i64 = 1 << 31;
+
 /// Whether an axis is to be there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
@@ -72,11 +75,7 @@ impl<'a> Elab<'a> {
         };
         let decl = found(unit).or_else(|| found(0))?;
         let words = decl.axes.iter().filter_map(|a| a.word());
-        Some(
-            words
-                .flat_map(|w| self.alias(&w.text, unit).unwrap_or_else(|| vec![self.program_axis(&w.text)]))
-                .collect(),
-        )
+        Some(words.map(|w| self.program_axis(&w.text)).collect())
     }
 
     /// The known axis that a new one differs from by a single letter.
@@ -267,7 +266,8 @@ impl<'a> Elab<'a> {
     /// A value as the extent of an axis.
     pub(crate) fn extent_of(&mut self, value: &Value<'a>, axis: AxisId, span: Span) -> Eval<usize> {
         match self.for_axis(value, axis, span)? {
-            Value::Int(i) if i >= 1 => Ok(i as usize),
+            Value::Int(i) if (1..=LIMIT).contains(&i) => Ok(i as usize),
+            Value::Int(i) if i > LIMIT => Err(self.too_large(i, span)),
             Value::Int(i) => {
                 Err(self.fail(Code::E0206, span, format!("an extent is at least 1, this is {i}")))
             }
@@ -305,9 +305,15 @@ impl<'a> Elab<'a> {
     /// A whole number for an axis.
     pub(crate) fn int_for(&mut self, value: &Value<'a>, axis: AxisId, span: Span) -> Eval<i64> {
         match self.for_axis(value, axis, span)? {
+            Value::Int(i) if i.unsigned_abs() > LIMIT as u64 => Err(self.too_large(i, span)),
             Value::Int(i) => Ok(i),
             other => Err(self.wrong_kind(&other, "a whole number", span)),
         }
+    }
+
+    /// A number that no extent or setting can be.
+    pub(crate) fn too_large(&mut self, i: i64, span: Span) -> Failed {
+        self.fail(Code::E0206, span, format!("{i} is more than any axis can have"))
     }
 
     /// Whether a word names an axis or an alias, without a message.

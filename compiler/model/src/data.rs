@@ -133,6 +133,10 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
                 Ok(field) => plan.fields.push(field),
                 Err(_) => failed = true,
             },
+            DataKind::Let(l) if matches!(l.pattern, ast::Pattern::Tuple(..)) => {
+                elab.unbuilt(l.pattern.span(), "several names for one expression of the data");
+                failed = true;
+            }
             DataKind::Balance { method, .. } => {
                 elab.unbuilt(method.span, "`balance`");
                 failed = true;

@@ -18,6 +18,9 @@ use stmc_ir::ops::{Expand, Scalar};
 use stmc_ir::{Axes, AxisId, Builder, DType, HostExpr, Misfit, NodeId, Op, Type};
 use stmc_syntax::ast;
 
+/// Elements of the largest tensor.
+const MOST: u128 = 1 << 40;
+
 /// A message has been pushed; whoever depends on the value stays silent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed;
@@ -274,9 +277,20 @@ impl<'a> Elab<'a> {
         builder.at(&[span]);
         let code = misfit_code(&op);
         match builder.add(op, &nodes) {
-            Ok(node) => Ok(Tensor { node, level }),
+            Ok(node) => self.fits_memory(Tensor { node, level }, span),
             Err(misfit) => Err(self.misfit(code, misfit, span)),
         }
+    }
+
+    /// Counts of elements stay far from overflow: no tensor is larger than any memory.
+    fn fits_memory(&mut self, tensor: Tensor, span: Span) -> Eval<Tensor> {
+        let ty = self.ty(tensor);
+        let count = ty.dims().iter().fold(1u128, |n, d| n.saturating_mul(d.extent as u128));
+        if count <= MOST {
+            return Ok(tensor);
+        }
+        let message = format!("{} has more elements than any memory", self.show_type(&ty));
+        Err(self.fail(Code::E0206, span, message))
     }
 
     /// An op whose operands are known to fit.
@@ -373,7 +387,7 @@ impl<'a> Elab<'a> {
     }
 
     /// The axes of `ty` that `tensor` lacks, added to it.
-    pub(crate) fn expand_to(&mut self, tensor: Tensor, ty: &Type, span: Span) -> Tensor {
+    pub(crate) fn expand_to(&mut self, tensor: Tensor, ty: &Type, span: Span) -> Eval<Tensor> {
         let have = self.ty(tensor);
         let number = self.frames[tensor.level].builder.constant(tensor.node);
         if let Some(x) = number
@@ -383,12 +397,13 @@ impl<'a> Elab<'a> {
             let all =
                 ty.dims().iter().chain(have.dims().iter().filter(|d| !ty.has(d.axis))).copied().collect();
             let ty = Type::new(have.dtype, all).expect("no axis is there twice");
-            return self.must(Op::Fill { bits, ty }, &[], span);
+            return self.emit(Op::Fill { bits, ty }, &[], span);
         }
-        ty.dims()
-            .iter()
-            .filter(|d| !have.has(d.axis))
-            .fold(tensor, |t, d| self.must(Op::Expand(Expand { axis: d.axis, extent: d.extent }), &[t], span))
+        let mut wide = tensor;
+        for d in ty.dims().iter().filter(|d| !have.has(d.axis)) {
+            wide = self.emit(Op::Expand(Expand { axis: d.axis, extent: d.extent }), &[wide], span)?;
+        }
+        Ok(wide)
     }
 
     /// The run-time scalar of an expression, each once.

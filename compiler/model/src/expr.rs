@@ -10,6 +10,9 @@ use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_syntax::ast::{self, ExprKind, ItemKind, StmtKind};
 
+/// How many rounds a loop over statics may have.
+const ROUNDS: i64 = 4096;
+
 impl<'a> Elab<'a> {
     /// The value of an expression.
     pub(crate) fn eval(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
@@ -245,6 +248,13 @@ impl<'a> Elab<'a> {
         match value {
             Value::List(l) => Ok(l.to_vec()),
             Value::Axes(axes) => Ok(axes.into_iter().map(|a| Value::Axes(vec![a])).collect()),
+            Value::Range(Some(a), Some(b)) if b.saturating_sub(a) > ROUNDS => {
+                let message =
+                    format!("a loop over statics is written out, and this one has more than {ROUNDS} rounds");
+                let diagnostic = Diagnostic::new(Code::E0403, iterable.span, message);
+                Err(self
+                    .error(diagnostic.help("`scan along axis: n { … }` is one loop, whatever its extent")))
+            }
             Value::Range(Some(a), Some(b)) => Ok((a..b).map(Value::Int).collect()),
             Value::Range(..) => {
                 Err(self.fail(Code::E0403, iterable.span, "a loop needs both ends of its range"))

@@ -78,6 +78,9 @@ impl<'a> Elab<'a> {
         env: &Env<'a>,
         span: Span,
     ) -> Eval<Value<'a>> {
+        if let Some(carry) = decl.body.statements.iter().find(|s| matches!(s.kind, ast::StmtKind::Carry(_))) {
+            return Err(self.unbuilt(carry.span, "a schedule with a state"));
+        }
         let top = self.tops[unit].clone();
         let scope = Scope::body(&top, &self.path());
         self.bind_parameters(&decl.name, &decl.settings, &[], args, env, &scope, span)?;

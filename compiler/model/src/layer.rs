@@ -185,15 +185,14 @@ impl<'a> Elab<'a> {
         span: Span,
     ) -> Eval<()> {
         let ty = self.ty(tensor);
-        let Some(declared) = &parameter.ty else {
-            return Ok(());
-        };
-        let TypeKind::Tensor { dtype, shape, .. } = &declared.kind else {
-            return Err(self.fail(Code::E0403, declared.span, "an input of a layer has a tensor's type"));
-        };
-        self.check_dtype(*dtype, ty.dtype, span)?;
-        let Some(shape) = shape else { return Ok(()) };
-        let dims = self.dims(shape, scope)?;
+        let mut dims = vec![];
+        if let Some(declared) = &parameter.ty {
+            let TypeKind::Tensor { dtype, shape, .. } = &declared.kind else {
+                return Err(self.fail(Code::E0403, declared.span, "an input of a layer has a tensor's type"));
+            };
+            self.check_dtype(*dtype, ty.dtype, span)?;
+            dims = self.dims(shape.as_deref().unwrap_or_default(), scope)?;
+        }
         for dim in &dims {
             let Some(extent) = ty.extent(dim.axis) else {
                 return Err(self.lacks_axis(layer, tensor, dim.axis, span));

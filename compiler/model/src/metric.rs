@@ -75,13 +75,10 @@ impl<'a> Elab<'a> {
     }
 
     fn part_sum(&mut self, x: Tensor, over: &[AxisId], span: Span) -> Eval<Tensor> {
-        let x = self.float(x, span)?;
-        let valid = self.valid();
-        let weighted = self.scalar(Scalar::Mul, &[x, valid], span)?;
-        self.combined(weighted, Reduction::Sum, over, Combine::Sum, span)
+        let masked = self.masked(x, 0.0, span)?;
+        self.combined(masked, Reduction::Sum, over, Combine::Sum, span)
     }
 
-    /// Padding at the end of a part is as if it were not there.
     fn part_extreme(
         &mut self,
         x: Tensor,
@@ -90,13 +87,19 @@ impl<'a> Elab<'a> {
         combine: Combine,
         span: Span,
     ) -> Eval<Tensor> {
+        let nothing = if kind == Reduction::Max { f64::NEG_INFINITY } else { f64::INFINITY };
+        let masked = self.masked(x, nothing, span)?;
+        self.combined(masked, kind, over, combine, span)
+    }
+
+    /// Padding at the end of a part is as if it were not there, whatever is computed of it: no product with 0, which an
+    /// infinity would survive.
+    fn masked(&mut self, x: Tensor, instead: f64, span: Span) -> Eval<Tensor> {
         let x = self.float(x, span)?;
         let (valid, half) = (self.valid(), self.number(0.5, DType::F32));
         let is_sample = self.scalar(Scalar::Less, &[half, valid], span)?;
-        let least = if kind == Reduction::Max { f64::NEG_INFINITY } else { f64::INFINITY };
-        let nothing = self.number(least, DType::F32);
-        let masked = self.scalar(Scalar::Where, &[is_sample, x, nothing], span)?;
-        self.combined(masked, kind, over, combine, span)
+        let instead = self.number(instead, DType::F32);
+        self.scalar(Scalar::Where, &[is_sample, x, instead], span)
     }
 
     /// The result of a batch, combined over the batches.

@@ -14,7 +14,7 @@ pub(crate) fn function<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
     let x = bound.value(0);
     let on_host = host::function(bound.name).expect("each of these is a host function too");
     match &x.value {
-        Value::Int(i) if bound.name == "abs" => Ok(Value::Int(i.abs())),
+        Value::Int(i) if bound.name == "abs" => Ok(Value::Int(i.saturating_abs())),
         Value::Float(f) | Value::Percent(f) if matches!(bound.name, "floor" | "round") && f.is_finite() => {
             Ok(Value::Int(on_host.eval(*f) as i64))
         }

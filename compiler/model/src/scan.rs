@@ -48,6 +48,8 @@ pub(crate) struct ScanFrame {
     captures: Vec<(NodeId, NodeId)>,
     /// What each input is, in the order in which they were met.
     roles: Vec<Role>,
+    /// Along which it runs.
+    axis: AxisId,
     /// The step number, and how many steps there are.
     pub step: (NodeId, usize),
     /// States handed to layers.
@@ -204,7 +206,15 @@ impl<'a> Elab<'a> {
         for dim in frame.widths.get(&key).into_iter().flatten() {
             ty = ty.with(dim.axis, dim.extent).unwrap_or(ty);
         }
-        let initial = self.expand_to(initial, &ty, span);
+        let along = frame.axis;
+        if ty.has(along) {
+            let name = self.axis_name(along);
+            let message =
+                format!("the first value of `{}` has `{name}`, the axis of the scan", decl.name.text);
+            let diagnostic = Diagnostic::new(Code::E0602, decl.value.span, message);
+            return Err(self.error(diagnostic.help(format!("take one step of it: `x[{name}: 0]`"))));
+        }
+        let initial = self.expand_to(initial, &ty, span)?;
         let Frame { builder, kind: FrameKind::Scan(frame) } = &mut self.frames[depth] else {
             unreachable!("scans have a frame")
         };
@@ -256,7 +266,12 @@ impl<'a> Elab<'a> {
                         Diagnostic::new(Code::E0206, dim.span, message).help(format!("`{name}: …`")),
                     ));
                 }
-                (Some(extent), None) => full = full.with(dim.axis, extent).expect("the value lacks it"),
+                (Some(extent), None) => match full.with(dim.axis, extent) {
+                    Some(wider) => full = wider,
+                    None => {
+                        return Err(self.fail(Code::E0204, dim.span, format!("`{name}` stands here twice")));
+                    }
+                },
                 (Some(wanted), Some(found)) if wanted != found => {
                     let message = format!("`{name}` is {found}, but {wanted} is declared");
                     return Err(self.error(
@@ -266,7 +281,7 @@ impl<'a> Elab<'a> {
                 _ => {}
             }
         }
-        Ok(self.expand_to(tensor, &full, value.span))
+        self.expand_to(tensor, &full, value.span)
     }
 
     /// `h' = e`.
@@ -462,7 +477,10 @@ impl<'a> Elab<'a> {
     ) -> Eval<Pass<'a>> {
         let outer = self.depth();
         let scope = Scope::block_of_its_own(env);
-        self.push_frame(scan, axis, extent, sources, widths, &scope)?;
+        if let Err(failed) = self.push_frame(scan, axis, extent, sources, widths, &scope) {
+            self.frames.truncate(outer + 1);
+            return Err(failed);
+        }
         self.bodies.push(Body::Scan(vec![]));
         let result = self.statements(&scan.body, &scope).and_then(|()| self.hand_over_carries(&scope));
         let yields = self.bodies.pop();
@@ -497,6 +515,7 @@ impl<'a> Elab<'a> {
             carries: vec![],
             captures: vec![],
             roles: vec![Role::Step],
+            axis,
             step: (step, extent),
             starts: vec![],
             widths,
@@ -546,7 +565,7 @@ impl<'a> Elab<'a> {
                 );
             }
             if extra.is_empty() {
-                let next = self.expand_to(next, &have, span);
+                let next = self.expand_to(next, &have, span)?;
                 nexts.push(self.bring(next, depth, span)?);
             } else {
                 wider = true;

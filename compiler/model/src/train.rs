@@ -107,7 +107,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     let steps_per_epoch = samples.map_or(1, |n| n / (batch * accumulate)).max(1);
     warn_of_partial_batch(elab, train, samples.unwrap_or(0), batch * accumulate);
     let epochs = count(elab, train, "epochs", 10)?;
-    let steps = count(elab, train, "steps", epochs * steps_per_epoch)?;
+    let steps = count(elab, train, "steps", epochs.saturating_mul(steps_per_epoch))?;
     let length = RunLength { steps_per_epoch, steps };
     elab.length = Some(length);
     let seed = seed(elab, train)?;
@@ -150,7 +150,10 @@ fn number<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str) -> Eva
 fn count<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str, default: usize) -> Eval<usize> {
     match number(elab, train, name)? {
         None => Ok(default),
-        Some((n, _)) if n >= 1 => Ok(n as usize),
+        Some((n, _)) if (1..=1 << 24).contains(&n) => Ok(n as usize),
+        Some((n, span)) if n > 1 => {
+            Err(elab.fail(Code::E0804, span, format!("`{name}` is at most {}, this is {n}", 1 << 24)))
+        }
         Some((n, span)) => Err(elab.fail(Code::E0804, span, format!("`{name}` is at least 1, this is {n}"))),
     }
 }
@@ -402,7 +405,11 @@ fn metric_values<'a>(
             elab.bind(&scope, name, value);
         }
     }
-    for entry in &record.entries {
+    for (n, entry) in record.entries.iter().enumerate() {
+        if let Some(first) = record.entries[..n].iter().find(|e| e.key.text == entry.key.text) {
+            elab.report(crate::resolve::twice(&entry.key, first.key.span));
+            failed = true;
+        }
         let value = elab.spanned(&entry.value, &scope).and_then(|v| elab.finished(&v));
         match value {
             Ok(tensor) => {

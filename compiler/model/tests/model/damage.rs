@@ -41,7 +41,7 @@ fn damaged_programs_do_not_panic() {
     let lines: Vec<&str> = NOWCAST.lines().map(|l| l.split("//").next().unwrap_or_default()).collect();
     let text = lines.join("\n").replace("size: 32", "size: 4").replace("batch     = 16", "batch = 2");
     let all = tokens(&text);
-    let every: usize = std::env::var("STMC_DAMAGE").ok().and_then(|n| n.parse().ok()).unwrap_or(13);
+    let every: usize = std::env::var("STMC_DAMAGE").ok().and_then(|n| n.parse().ok()).unwrap_or(41);
     for (i, token) in all.iter().enumerate().filter(|(i, _)| i % every == 0) {
         let other = all[(i * 31 + 7) % all.len()];
         let other = text[other.0..other.1].to_string();

@@ -401,6 +401,7 @@ fn layers_have_their_weights() {
             "time, channel",
             8 + 48 + 12 + 16 + 4 + 8 + 40 + 36,
         ),
+        ("std.nn.Residual", "Residual(Residual(abs))", "", "channel: 2", "channel: 2", 0),
         ("std.nn.Dropout", "Dropout(0.5)", "", image, "channel, row, col", 0),
         ("std.nn.Dropout2d", "Dropout2d(0.5)", "", image, "channel, row, col", 0),
     ];
@@ -409,4 +410,19 @@ fn layers_have_their_weights() {
         let net = network(&format!("use {path}"), input, &body, output);
         assert_eq!(net.params.iter().map(|p| p.ty.len()).sum::<usize>(), *count, "{layer}");
     }
+}
+
+#[test]
+fn lookups_and_positions() {
+    let uses = "use std.nn.Embedding\nuse std.attention.{sinusoidal, harmonics}";
+    let body = "table = Embedding(3, 2)\n{ y: i32(x) |> table }";
+    let net = network(uses, "time: 2", body, "time, channel: 2");
+    let w = pattern(6);
+    assert_close("embedding", &on(&net, vec![2.0, 0.0]), &[w[4], w[5], w[0], w[1]]);
+    let net = network(uses, "time: 2", "{ y: harmonics(x, 1) }", "time, channel: 2");
+    assert_close("harmonics", &on(&net, vec![0.25, 0.0]), &[1.0, 0.0, 0.0, 1.0]);
+    let net = network(uses, "time: 2", "{ y: x + sinusoidal(time, 2, 4) }", "time, channel: 4");
+    let far = 0.01f64;
+    let expected = [0.0, 0.0, 1.0, 1.0, 1f64.sin(), far.sin(), 1f64.cos(), far.cos()];
+    assert_close("sinusoidal", &on(&net, vec![0.0, 0.0]), &expected);
 }

@@ -7,7 +7,7 @@ use stmc_model::Request;
 
 fn program(settings: &str) -> String {
     format!(
-        "use std.loss.{{mse, l1, huber, log_cosh, bce, entropy, bce_with_logits, dice, ssim, gabor, hessian}}
+        "use std.loss.{{mse, l1, huber, log_cosh, bce, entropy, bce_with_logits, dice, ssim, ssim_mse, gabor, hessian, cross_entropy, focal, boundary_weight, seasonal_weight}}
 use std.metric.{{rmse, bias, csi, pod, far, fss, psnr, r2}}
 use std.optim.Adam
 axes space = (row, col)
@@ -56,6 +56,18 @@ fn losses_have_their_values() {
         ),
         ("bce_with_logits(q, y)", mean(|p, y| (1.0 - y) * p + (1.0 + (-p).exp()).ln())),
         ("dice(q, y)", 1.0 - 2.0 * dots(|p, y| p * y) / (dots(|p, _| p * p) + dots(|_, y| y * y) + 1e-6)),
+        (
+            "cross_entropy(stack(q, 1 - q, along: channel), i32(y > 0.5))",
+            mean(|p, y| (p.exp() + (1.0 - p).exp()).ln() - if y > 0.5 { 1.0 - p } else { p }),
+        ),
+        (
+            "focal(stack(q, 1 - q, along: channel), i32(y > 0.5))",
+            mean(|p, y| {
+                let l = if y > 0.5 { 1.0 - p } else { p } - (p.exp() + (1.0 - p).exp()).ln();
+                -(1.0 - l.exp()).powi(2) * l
+            }),
+        ),
+        ("mse(q, y) * seasonal_weight(0.54)", 1.5 * e(|e| e * e)),
         ("{ a: 2 * mse(q, y), b: l1(q, y) }", 2.0 * e(|e| e * e) + e(f64::abs)),
     ];
     for (loss, expected) in cases {
@@ -74,7 +86,8 @@ fn losses_have_their_values() {
 /// Losses that need more cells than a table shows: they elaborate, and a forecast without error costs nothing.
 #[test]
 fn losses_of_maps_are_zero_without_error() {
-    for loss in ["ssim(q, y, range: 1) - 1", "gabor(q, y)", "hessian(q, y)"] {
+    let ring = "mse(q, y, weight: boundary_weight(y, ring: 2, weight: 3))";
+    for loss in ["ssim(q, y, range: 1) - 1", "gabor(q, y)", "hessian(q, y)", "ssim_mse(q, y)", ring] {
         let text = program(&format!("loss = {loss}")).replace("size: 2", "size: 12");
         let module = module(&text, Request::Step);
         let map: Vec<f64> = (0..288).map(|i| ((i * 5) % 13) as f64 / 13.0).collect();
@@ -158,6 +171,7 @@ fn metrics_are_those_of_the_whole_part() {
             (0..2).map(|c| (0..6).map(|i| p[i * 2 + c]).sum::<f64>() / 6.0).collect(),
         ),
         ("sqrt(mean(mean((q - y) ^ 2, over: (row, col))))", vec![mse.sqrt()]),
+        ("psnr(q, y) - psnr(q, y) + fss(y, y, 0.5, size: 1)", vec![1.0]),
         ("dot(q, y, over: (batch, row, col))", vec![sum(&|p, y| p * y)]),
     ];
     for (metric, expected) in cases {
