@@ -1,6 +1,6 @@
 //! Tests that span crates, and what they share: small graphs, every device of this machine, and the comparison of the two.
 
-#[allow(clippy::new_without_default, clippy::must_use_candidate)] // written for the tests of one crate
+#[allow(clippy::new_without_default, clippy::should_implement_trait)] // written for the tests of one crate
 #[path = "../../compiler/passes/tests/common/mod.rs"]
 pub mod lab;
 

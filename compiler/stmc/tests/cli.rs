@@ -31,6 +31,27 @@ fn checking_the_example_takes_less_than_50_ms() {
     assert!(best < Duration::from_millis(50), "{best:?}");
 }
 
+/// An NPY file of zeros.
+fn write_zeros(path: &Path, shape: &[usize]) {
+    let listed: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", listed.join(", "));
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{header:<117}\n").bytes());
+    bytes.resize(bytes.len() + 4 * shape.iter().product::<usize>(), 0);
+    std::fs::write(path, bytes).expect("the folder can be written");
+}
+
+#[test]
+fn the_example_on_real_data_takes_an_array() {
+    let array = folder("real").join("rain.npy");
+    write_zeros(&array, &[92, 64, 64]);
+    let file = text(&repository("examples/real/nowcast_radar.stm"));
+    let from = format!("radar.from=\"{}\"", text(&array));
+    succeeds(&["check", &file, "--set", &from]);
+    let said = fails(&["check", &file]);
+    assert!(said.contains("radar.npy") && said.contains("there is no such file"), "{said}");
+}
+
 #[test]
 fn every_command_says_something_useful() {
     let file = nowcast();
@@ -74,11 +95,7 @@ fn a_run_is_evaluated_predicted_with_and_shown() {
 
     // Three samples of two images of 8x8.
     let past = run.join("past.npy");
-    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 8, 8), }";
-    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    bytes.extend(format!("{header:<117}\n").bytes());
-    bytes.extend([0u8; 4 * 3 * 2 * 8 * 8]);
-    std::fs::write(&past, bytes).expect("the folder can be written");
+    write_zeros(&past, &[3, 2, 8, 8]);
     let said = succeeds(&[
         "predict",
         &text(&run),
