@@ -1,5 +1,6 @@
 //! Contractions as loops for a GPU: an invocation computes a small tile of the result, so that it uses what
 //! it loads more than once.
+use crate::grid::Team;
 use stmc_ir::kernel::{Affine, Block, Contraction, Core, Inst, LoopKind, Operand, Stmt, ValId};
 use stmc_ir::types::DType;
 
@@ -9,16 +10,22 @@ const TILES: [(usize, usize); 9] = [(4, 4), (2, 4), (4, 2), (2, 2), (1, 4), (4, 
 /// Tiles below which a device is better filled by smaller ones.
 const ENOUGH: usize = 16384;
 
-/// The loops of a contraction, tiled by the innermost loops of `m` and `n` where whole tiles cover them.
+/// The loops of a contraction: one fold for a team where that is worth while, else tiled by the innermost
+/// loops of `m` and `n` where whole tiles cover them.
 pub(crate) fn loops(contraction: &Contraction) -> Block {
-    match tile(contraction) {
-        (1, 1) => contraction.loops(),
-        tile => Tiling::new(contraction, tile).finish(),
+    match (Team::of(results(contraction), Some(contraction.k.iter().product())), tile(contraction)) {
+        (Team::Cube, _) => Tiling::new(contraction, (1, 1), Team::Cube).finish(),
+        (Team::Alone, (1, 1)) => contraction.loops(),
+        (Team::Alone, tile) => Tiling::new(contraction, tile, Team::Alone).finish(),
     }
 }
 
+fn results(c: &Contraction) -> usize {
+    [&c.g, &c.m, &c.n].into_iter().flatten().product()
+}
+
 fn tile(c: &Contraction) -> (usize, usize) {
-    let results: usize = [&c.g, &c.m, &c.n].into_iter().flatten().product();
+    let results = results(c);
     let last = |extents: &[usize]| extents.last().copied().unwrap_or(1);
     let fits = |&&(rows, columns): &&(usize, usize)| {
         last(&c.m).is_multiple_of(rows)
@@ -35,6 +42,7 @@ struct Tiling<'a> {
     c: &'a Contraction,
     rows: usize,
     columns: usize,
+    team: Team,
     block: Block,
     g: Vec<Loop>,
     m: Vec<Loop>,
@@ -43,11 +51,11 @@ struct Tiling<'a> {
 }
 
 impl<'a> Tiling<'a> {
-    fn new(c: &'a Contraction, (rows, columns): (usize, usize)) -> Tiling<'a> {
+    fn new(c: &'a Contraction, (rows, columns): (usize, usize), team: Team) -> Tiling<'a> {
         let mut block = Block::default();
         let (g, k) = (nest(&mut block, &c.g, 1), nest(&mut block, &c.k, 1));
         let (m, n) = (nest(&mut block, &c.m, rows), nest(&mut block, &c.n, columns));
-        Tiling { c, rows, columns, block, g, m, n, k }
+        Tiling { c, rows, columns, team, block, g, m, n, k }
     }
 
     fn finish(mut self) -> Block {
@@ -66,8 +74,9 @@ impl<'a> Tiling<'a> {
             let value = self.define(&mut body, start);
             body.push(Stmt::Set { local: *local, value });
         }
-        // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
-        let of_sums = self.k.len() > 1;
+        // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits. A team
+        // adds its members' sums anyway.
+        let of_sums = self.k.len() > 1 && self.team == Team::Alone;
         let parts: Vec<_> = match of_sums {
             true => cells.iter().map(|_| self.block.local(DType::F32)).collect(),
             false => sums.clone(),

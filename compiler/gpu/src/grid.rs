@@ -43,7 +43,7 @@ impl Team {
 
     /// A team is worth its barriers where there are too few iterations to fill a device and folds are long,
     /// and where a fold is so long that software adapters, which stop after 65535 rounds, would cut it short.
-    fn of(iterations: usize, longest_fold: Option<usize>) -> Team {
+    pub(crate) fn of(iterations: usize, longest_fold: Option<usize>) -> Team {
         match longest_fold {
             Some(fold) if fold > 32768 || (fold >= 256 && iterations < 16384) => Team::Cube,
             _ => Team::Alone,

@@ -146,7 +146,8 @@ pub(crate) fn on_words<O: Op + OneResultInterface>(
     emit.bits_as(word, DType::I32)
 }
 
-/// The processor's formulas. Drivers take a difference of exponentials, which overflows to NaN far out and has few digits near 0.
+/// The processor's formulas. Drivers take a difference of exponentials, which overflows to NaN far out and
+/// has few digits near 0.
 fn tanh(emit: &Emit<'_>, x: Value) -> Value {
     let add = |a, b| two_values(emit, FAddOp::new, a, b);
     let times = |a, b| two_values(emit, FMulOp::new, a, b);

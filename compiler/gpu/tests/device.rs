@@ -243,6 +243,15 @@ fn only_folds_are_shared() {
         let old = code.get(local);
         join(code, local, Core::Add, [old, larger]);
     });
+    let mut contraction = contraction(1, 1, 2, 300);
+    if let Body::Contraction(c) = &mut contraction.body {
+        c.k = vec![6, 50];
+        (c.a.third, c.b.third) = (vec![50, 1], vec![50, 1]);
+    }
+    let buffers = [small(300, 3), small(600, 5), vec![0; 2]];
+    let want = run(&mut Interpreter::default(), &contraction, &buffers, &[]);
+    assert_eq!(run(&mut device, &contraction, &buffers, &[]), want);
+    assert!(stmc_gpu::emit_wgsl(&contraction).expect("the kernel compiles").contains("workgroupBarrier"));
     for (kernel, shared) in
         [(fold, true), (alternating, false), (doubling, false), (running, false), (dependent, false)]
     {
