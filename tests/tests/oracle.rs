@@ -48,15 +48,19 @@ impl Golden {
     fn faults(&self, found: &Named) -> Vec<String> {
         let given = ["input.", "param.", "dropout_mask.", "eval_after"];
         let compared = self.tensors.iter().filter(|(name, _)| !given.iter().any(|g| name.starts_with(g)));
-        compared.filter_map(|(name, want)| self.fault(name, want, find(found, name)?)).collect()
+        let fault = |(name, want): &(String, Tensor)| match find(found, name) {
+            Some(got) => self.fault(name, want, got),
+            // The oracle writes out the weights after some updates and the loss before each; `step` all of them.
+            None => Some(format!("{name} is missing")),
+        };
+        compared.filter_map(fault).collect()
     }
 
     fn fault(&self, name: &str, want: &Tensor, got: &Tensor) -> Option<String> {
         assert_eq!(want.bits.len(), got.bits.len(), "{name}");
-        // A graphics card may round a product before it is added, so a contraction is rounded twice as often.
-        let roundings = if self.precision == Precision::Processor { 1.0 } else { 2.0 };
-        let allowed = roundings * self.tolerances[name];
         let slack = self.slack(name);
+        // Where updates have slack, the later ones see the weights that the earlier ones moved.
+        let allowed = if slack.is_some() { 2.0 } else { 1.0 } * self.tolerances[name];
         let beyond = want.numbers().zip(got.numbers()).enumerate().map(|(i, (w, g))| {
             let slack = slack.as_ref().map_or(0.0, |s| s[i]);
             f64::from((w - g).abs()) - slack
@@ -67,7 +71,8 @@ impl Golden {
 
     /// How far a gradient that is within its own tolerance moves each weight. Adam divides a gradient by its size, so one that is
     /// hardly larger than `eps` makes a step out of rounding noise. A graphics card owes us fewer digits than a
-    /// processor (a division may be off by 2.5 units in the last place), so there this is allowed besides. `None`: nothing is.
+    /// processor (a division may be off by 2.5 units in the last place): outputs, loss and gradients keep to the tolerance there
+    /// too, but weights after updates exceed it by up to three times, so this is allowed them besides. `None`: nothing is.
     fn slack(&self, name: &str) -> Option<Vec<f64>> {
         if self.precision == Precision::Processor {
             return None;
@@ -102,9 +107,6 @@ fn check(device: &mut dyn Device, precision: Precision) {
         let setting = |name: &str| description["optimizer"][name].as_f64().expect("Adam has it");
         let (rate, eps) = (setting("lr"), setting("eps"));
         let golden = Golden { tensors, tolerances: tolerances(&description), rate, eps, precision };
-        let missing =
-            golden.tensors.iter().filter(|t| t.0.starts_with("grad.") && find(&found, &t.0).is_none());
-        assert_eq!(missing.count(), 0, "{model}: every weight has a gradient");
         let faults = golden.faults(&found);
         assert!(faults.is_empty(), "{model} on {}:\n{}", device.name(), faults.join("\n"));
     }

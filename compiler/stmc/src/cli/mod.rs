@@ -163,6 +163,9 @@ fn train(
     let options = TrainOptions { out, watch: Watching::Shown, interrupted };
     let mut device = crate::device(shared.device.kind(), shared.threads)?;
     let outcome = if let Some(run) = resume {
+        if !shared.set.is_empty() {
+            return Err(Error::Usage("a run goes on with the settings that it began with; drop `--set`".into()));
+        }
         let again = Again::open(run, None, &[])?;
         crate::resume(&again, &mut *device, &options)?
     } else {
