@@ -164,7 +164,9 @@ fn train(
     let mut device = crate::device(shared.device.kind(), shared.threads)?;
     let outcome = if let Some(run) = resume {
         if !shared.set.is_empty() {
-            return Err(Error::Usage("a run goes on with the settings that it began with; drop `--set`".into()));
+            return Err(Error::Usage(
+                "a run goes on with the settings that it began with; drop `--set`".into(),
+            ));
         }
         let again = Again::open(run, None, &[])?;
         crate::resume(&again, &mut *device, &options)?
