@@ -478,15 +478,17 @@ impl Emit for Lowering<'_, '_, '_> {
         if let Some(strides) = e.hints.fold_strides.get(number) {
             order.sort_by_key(|n| std::cmp::Reverse(strides[*n]));
         }
-        // A long sum in f32 is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
-        let of_sums = core == Core::Add && dtype == DType::F32 && extents.len() > 1;
-        let inner = if of_sums { e.block.local(dtype) } else { local };
+        // A long sum in f32 is a sum of sums, one per step of each loop: it loses far fewer digits.
+        let of_sums = core == Core::Add && dtype == DType::F32;
+        let mut locals = vec![local];
         let mut vars = vec![ValId(0); extents.len()];
         for (level, n) in order.iter().enumerate() {
-            if level == 1 && of_sums {
+            if level > 0 && of_sums {
+                let inner = e.block.local(dtype);
                 let zero = e.inst(Inst::Const(dtype, 0), dtype);
-                let outermost = e.scopes.len() - 1;
-                e.scopes[outermost].push(Stmt::Set { local: inner, value: zero });
+                let around = e.scopes.len() - 1;
+                e.scopes[around].push(Stmt::Set { local: inner, value: zero });
+                locals.push(inner);
             }
             e.scopes.push(vec![]);
             let depth = e.scopes.len() - 1;
@@ -500,11 +502,11 @@ impl Emit for Lowering<'_, '_, '_> {
         let e = &mut *self.emitter;
         // A fold within a fold has the lanes; they do not nest.
         let leaf = e.folds.len() == number + 1;
-        e.update(inner, core, value);
+        e.update(*locals.last().expect("there is the sum itself"), core, value);
         for (level, n) in order.iter().enumerate().rev() {
-            if level == 0 && of_sums {
-                let sum = e.inst(Inst::Get(inner), dtype);
-                e.update(local, core, sum);
+            if let Some(inner) = locals.get(level + 1) {
+                let sum = e.inst(Inst::Get(*inner), dtype);
+                e.update(locals[level], core, sum);
             }
             let stmts = e.close_scope();
             let innermost = level + 1 == order.len();
