@@ -1,17 +1,10 @@
-//! Wrong programs, each with its messages beside the mistakes: `// error[E0203]: …` at the end of the line. And every message
-//! has a case.
+//! Wrong programs, each with its messages beside the mistakes: `// error[E0203]: …` at the end of the line, or on a line of its
+//! own before it. Those in `suite/train` are wrong only once they are trained. And every message has a case.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use stmc::{Error, Options};
+use stmc::{Checked, Error, Options, TrainOptions};
 use stmc_base::{Code, Diagnostic, Severity, Sources};
-
-/// Messages that no program of the suite can bring about, and where they are tested.
-const ELSEWHERE: &[(Code, &str)] = &[
-    // It is about what a comment says, so no comment can stand beside it.
-    (Code::E0102, "compiler/syntax/tests/slips.txt"),
-    // It comes while training.
-    (Code::E0806, "compiler/stmc/tests/cli.rs"),
-];
+use stmc_ir::kernel_interpret::Interpreter;
 
 /// `12 error[E0203]: there is no axis …`: the line, and what stands there.
 type Message = (usize, String);
@@ -41,13 +34,19 @@ fn text(path: &Path) -> String {
 /// What the comments of a program say.
 fn expected(text: &str) -> Vec<Message> {
     let mark = |line: &str| ["// error[", "// warning["].iter().filter_map(|m| line.rfind(m)).max();
-    let message = |(n, line): (usize, &str)| mark(line).map(|at| (n + 1, line[at + 3..].trim().to_string()));
+    let message = |(n, line): (usize, &str)| {
+        let at = mark(line)?;
+        let alone = line[..at].trim().is_empty();
+        Some((n + if alone { 2 } else { 1 }, line[at + 3..].trim().to_string()))
+    };
     text.lines().enumerate().filter_map(message).collect()
 }
 
 /// What the compiler says of a program.
 fn found(path: &Path) -> Vec<Message> {
-    let mut messages: Vec<Message> = match stmc::check_file(path, &Options::default()) {
+    let is_trained = path.parent().is_some_and(|folder| folder.ends_with("train"));
+    let checked = if is_trained { train(path) } else { stmc::check_file(path, &Options::default()) };
+    let mut messages: Vec<Message> = match checked {
         Ok(checked) => checked.warnings.iter().map(|d| message(&checked.sources, d)).collect(),
         Err(Error::Program { sources, diagnostics }) => {
             diagnostics.iter().map(|d| message(&sources, d)).collect()
@@ -56,6 +55,18 @@ fn found(path: &Path) -> Vec<Message> {
     };
     messages.sort();
     messages
+}
+
+fn train(path: &Path) -> Result<Checked, Error> {
+    let name = path.file_stem().expect("a case has a name");
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("suite").join(name);
+    if out.exists() {
+        std::fs::remove_dir_all(&out).expect("what an earlier test left can be removed");
+    }
+    let compiled = stmc::compile_file(path, &Options::default())?;
+    let options = TrainOptions { out: Some(out), ..TrainOptions::default() };
+    compiled.train(&mut Interpreter::default(), &options)?;
+    Ok(compiled.checked)
 }
 
 fn message(sources: &Sources, d: &Diagnostic) -> Message {
@@ -88,9 +99,7 @@ fn every_code_has_a_case() {
         .flat_map(|t| t.split("// error[").skip(1).chain(t.split("// warning[").skip(1)))
         .filter_map(|rest| rest.get(..5))
         .collect();
-    let elsewhere = |code: &Code| ELSEWHERE.iter().any(|e| e.0 == *code);
-    let without = Code::ALL.iter().filter(|c| !seen.contains(c.name()) && !elsewhere(c));
-    let without: Vec<&str> = without.map(|c| c.name()).collect();
+    let without: Vec<&str> = Code::ALL.iter().map(|c| c.name()).filter(|c| !seen.contains(c)).collect();
     assert!(without.is_empty(), "without a case: {}", without.join(", "));
     let unknown: Vec<&&str> = seen.iter().filter(|c| Code::find(c).is_none()).collect();
     assert!(unknown.is_empty(), "expected, but not in the table: {unknown:?}");
