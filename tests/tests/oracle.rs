@@ -1,16 +1,33 @@
 //! Whole models against values computed elsewhere, in f64 and by other code: outputs, loss, gradients, and the weights after 1, 2 and 5 updates.
 //!
 //! `STMC_REFERENCE` names the folder that holds `oracle/golden/`; without it nothing is compared, and the test says so.
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use stmc::{Options, StepFiles};
 use stmc_ir::Device;
 use stmc_runtime::Tensor;
+use stmc_runtime::import::{self, Map, Wanted};
 use stmc_runtime::tensor::Named;
 use stmc_tests::devices;
 
-const MODELS: [&str; 2] = ["convlstm_ed", "convlstm_openstl"];
+/// A program of `oracle/`, and the golden file that it is held against.
+struct Case {
+    program: &'static str,
+    golden: &'static str,
+    /// The program has names of its own, and a map beside it says what they are in the golden file.
+    mapped: bool,
+}
+
+const CASES: [Case; 4] = [
+    Case { program: "convlstm_ed", golden: "convlstm_ed", mapped: false },
+    Case { program: "convlstm_openstl", golden: "convlstm_openstl", mapped: false },
+    Case { program: "convlstm_joined", golden: "convlstm_openstl", mapped: true },
+    Case { program: "deepearth_language", golden: "deepearth_language", mapped: false },
+];
 const UPDATES: u64 = 5;
+/// What the golden files give, and what is about evaluation.
+const NOT_COMPARED: [&str; 4] = ["input.", "param.", "dropout_mask.", "eval_after"];
+/// Tensors that are named after weights.
+const OF_WEIGHTS: [&str; 4] = ["grad.", "after_1.", "after_2.", "after_5."];
 
 fn golden() -> Option<PathBuf> {
     let folder = std::env::var_os("STMC_REFERENCE").map(|f| Path::new(&f).join("oracle/golden"));
@@ -20,54 +37,80 @@ fn golden() -> Option<PathBuf> {
     folder
 }
 
-/// How far a tensor may be off: four times what another f32 implementation is off, and 2e-6 of the largest element.
-fn tolerances(file: &Path) -> BTreeMap<String, f64> {
+/// How far each element may be off: four times what another f32 implementation is off, and 2e-6 of the largest element.
+fn tolerances(golden: &Named, file: &Path) -> Named {
     let text = std::fs::read_to_string(file).expect("the oracle has a description");
-    let all: serde_json::Value = serde_json::from_str(&text).expect("the description is JSON");
-    let tensors = all["tensors"].as_object().expect("it lists the tensors");
-    let number = |x: &serde_json::Value| x.as_f64().expect("errors are numbers");
-    let tolerance =
-        |t: &serde_json::Value| 4.0 * number(&t["f32_max_abs_err"]) + 2e-6 * number(&t["max_abs"]);
-    tensors.iter().map(|(name, t)| (name.clone(), tolerance(t))).collect()
+    let description: serde_json::Value = serde_json::from_str(&text).expect("the description is JSON");
+    let tolerance = |name: &str| {
+        let number = |key: &str| description["tensors"][name][key].as_f64().expect("it tells every error");
+        4.0 * number("f32_max_abs_err") + 2e-6 * number("max_abs")
+    };
+    let all = golden.iter().filter(|t| is_compared(&t.0)).map(|(name, t)| {
+        let same = std::iter::repeat_n(tolerance(name) as f32, t.bits.len());
+        (name.clone(), Tensor::floats(t.shape.clone(), same))
+    });
+    all.collect()
+}
+
+fn is_compared(name: &str) -> bool {
+    !NOT_COMPARED.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What is compared of `golden`, by the names that the program gives its weights.
+fn by_our_names(golden: &Named, found: &Named, map: &Map) -> Named {
+    let of_weights = |name: &str| OF_WEIGHTS.iter().any(|prefix| name.starts_with(prefix));
+    let others = golden.iter().filter(|t| is_compared(&t.0) && !of_weights(&t.0)).cloned();
+    let weights = OF_WEIGHTS.iter().flat_map(|prefix| {
+        let ours = found.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_string(), t)));
+        let ours = ours.filter(|t| !t.0.starts_with("input."));
+        let wanted: Vec<Wanted> = ours.map(|(name, t)| (name, t.shape.clone())).collect();
+        let theirs = import::pick(&wanted, golden, map, prefix).unwrap_or_else(|e| panic!("{prefix} {e}"));
+        theirs.into_iter().map(move |(name, t)| (format!("{prefix}{name}"), t))
+    });
+    others.chain(weights).collect()
 }
 
 fn find<'a>(tensors: &'a Named, name: &str) -> Option<&'a Tensor> {
     tensors.iter().find(|t| t.0 == name).map(|t| &t.1)
 }
 
-/// Everything in the golden file that is neither given nor about evaluation.
-fn faults(expected: &Named, found: &Named, tolerances: &BTreeMap<String, f64>) -> Vec<String> {
+fn faults(expected: &Named, allowed: &Named, found: &Named) -> Vec<String> {
     let mut faults = vec![];
-    let given = ["input.", "param.", "dropout_mask.", "eval_after"];
-    let compared = expected.iter().filter(|(name, _)| !given.iter().any(|g| name.starts_with(g)));
-    for (name, want) in compared {
+    for ((name, want), (_, allowed)) in expected.iter().zip(allowed) {
         let Some(got) = find(found, name) else {
             faults.push(format!("{name} is missing"));
             continue;
         };
         assert_eq!(want.bits.len(), got.bits.len(), "{name}");
-        let apart = want.numbers().zip(got.numbers()).map(|(w, g)| f64::from((w - g).abs()));
-        let apart = apart.fold(0.0, |worst: f64, x| if x.is_nan() { f64::INFINITY } else { worst.max(x) });
-        if apart > tolerances[name] {
-            faults.push(format!("{name} is off by {apart:.1e}, allowed is {:.1e}", tolerances[name]));
+        let elements = want.numbers().zip(got.numbers()).zip(allowed.numbers());
+        let apart = elements.map(|((w, g), allowed)| ((w - g).abs(), allowed));
+        let far = apart.filter(|(x, allowed)| x.is_nan() || x > allowed);
+        if let Some((apart, allowed)) = far.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            faults.push(format!("{name} is off by {apart:.1e}, allowed is {allowed:.1e}"));
         }
     }
     faults
 }
 
 fn check(device: &mut dyn Device) {
-    let Some(golden) = golden() else { return };
-    for model in MODELS {
-        let file = golden.join(format!("{model}.safetensors"));
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle").join(format!("{model}.stm"));
-        let files = StepFiles { weights: Some(file.clone()), batch: file.clone(), masks: None, map: None };
-        let found = match stmc::step(&program, &Options::default(), &files, device, UPDATES) {
+    let Some(folder) = golden() else { return };
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle");
+    for Case { program, golden, mapped } in CASES {
+        let file = folder.join(format!("{golden}.safetensors"));
+        let golden = folder.join(format!("{golden}.json"));
+        let path = programs.join(format!("{program}.stm"));
+        let map = mapped.then(|| programs.join(format!("{program}.toml")));
+        let (weights, masks) = (Some(file.clone()), Some(file.clone()));
+        let files = StepFiles { weights, batch: file.clone(), masks, map: map.clone() };
+        let found = match stmc::step(&path, &Options::default(), &files, device, UPDATES) {
             Ok(found) => found,
-            Err(error) => panic!("{model} on {}: {error}", device.name()),
+            Err(error) => panic!("{program} on {}: {error}", device.name()),
         };
-        let expected = stmc_runtime::tensor::read(&file).expect("the golden file can be read");
-        let faults = faults(&expected, &found, &tolerances(&golden.join(format!("{model}.json"))));
-        assert!(faults.is_empty(), "{model} on {}:\n{}", device.name(), faults.join("\n"));
+        let map = map.map_or_else(Map::default, |m| import::read_map(&m).expect("the map can be read"));
+        let given = stmc_runtime::tensor::read(&file).expect("the golden file can be read");
+        let allowed = by_our_names(&tolerances(&given, &golden), &found, &map);
+        let faults = faults(&by_our_names(&given, &found, &map), &allowed, &found);
+        assert!(faults.is_empty(), "{program} on {}:\n{}", device.name(), faults.join("\n"));
     }
 }
 

@@ -152,7 +152,7 @@ pub struct StepFiles {
     pub weights: Option<PathBuf>,
     /// `input.<part>` tensors.
     pub batch: PathBuf,
-    /// `dropout_mask.<site>` tensors.
+    /// `dropout_mask.<site>` tensors, which go before those of the batch. `None`: the batch has them, or there is no dropout.
     pub masks: Option<PathBuf>,
     /// Renames, squeezes, slices, concatenates, permutes.
     pub map: Option<PathBuf>,
@@ -171,7 +171,9 @@ pub fn step(
     let map = map.unwrap_or_else(Map::default);
     let mut given = stmc_runtime::tensor::read(&files.batch).map_err(world)?;
     if let Some(masks) = &files.masks {
-        given.extend(stmc_runtime::tensor::read(masks).map_err(world)?);
+        let masks = stmc_runtime::tensor::read(masks).map_err(world)?;
+        given.retain(|(name, _)| masks.iter().all(|mask| mask.0 != *name));
+        given.extend(masks);
     }
     let batch = batch_size(&given);
     let mut options = options.clone();
