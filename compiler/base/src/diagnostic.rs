@@ -30,6 +30,29 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to write instead. `None` where that would be a guess.
     pub help: Option<String>,
+    /// The help as an edit. `None` where it takes a person to apply it.
+    pub fix: Option<Fix>,
+}
+
+/// An edit that applies a message's help.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fix {
+    /// What is replaced; empty where something is inserted.
+    pub span: Span,
+    /// By what; empty where something is removed.
+    pub text: String,
+}
+
+impl Fix {
+    /// What an editor offers: "write `lat`".
+    pub fn title(&self) -> String {
+        let text = self.text.trim();
+        match (self.span.start == self.span.end, text.is_empty()) {
+            (_, true) => "remove this".into(),
+            (true, false) => format!("insert `{text}`"),
+            (false, false) => format!("write `{text}`"),
+        }
+    }
 }
 
 impl Diagnostic {
@@ -40,6 +63,7 @@ impl Diagnostic {
             message: message.into(),
             labels: vec![Label { span, text: String::new() }],
             help: None,
+            fix: None,
         }
     }
 
@@ -61,6 +85,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
         self.help = Some(text.into());
+        self
+    }
+
+    /// Says what to write as an edit.
+    #[must_use]
+    pub fn fix(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.fix = Some(Fix { span, text: text.into() });
         self
     }
 

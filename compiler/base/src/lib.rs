@@ -8,7 +8,7 @@ pub mod source;
 pub mod span;
 
 pub use codes::Code;
-pub use diagnostic::{Diagnostic, Label, Severity};
+pub use diagnostic::{Diagnostic, Fix, Label, Severity};
 pub use schema::Schema;
 pub use source::{SourceId, Sources};
 pub use span::Span;

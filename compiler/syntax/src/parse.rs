@@ -11,6 +11,9 @@ use stmc_base::{Diagnostic, SourceId};
 pub struct Parsed {
     /// `None`: the text has errors.
     pub file: Option<ast::File>,
+    /// What is left of a text with errors once the broken statements are taken out, for editors. `None`: there are no
+    /// errors, or nothing is left.
+    pub remains: Option<ast::File>,
     /// In the order of the text. Errors only where `file` is `None`.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -31,11 +34,15 @@ pub fn parse(source: SourceId, text: &str) -> Parsed {
 
 fn parse_here(source: SourceId, text: &str) -> Parsed {
     let Ok(mut pairs) = Grammar::parse(Rule::file, text) else {
-        return Parsed { file: None, diagnostics: recover::diagnose(source, text) };
+        let (remains, diagnostics) = recover::diagnose(source, text);
+        return Parsed { file: None, remains, diagnostics };
     };
     let file = pairs.next().expect("a parse gives its rule");
     let (file, mut diagnostics) = tree::build(source, text, Origin::Written, file);
     diagnostics.extend(recover::divisions(source, text));
     diagnostics.sort_by_key(|d| d.labels[0].span);
-    Parsed { file: diagnostics.is_empty().then_some(file), diagnostics }
+    match diagnostics.is_empty() {
+        true => Parsed { file: Some(file), remains: None, diagnostics },
+        false => Parsed { file: None, remains: Some(file), diagnostics },
+    }
 }

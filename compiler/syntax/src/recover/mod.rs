@@ -9,6 +9,7 @@ mod explain;
 mod region;
 mod slips;
 
+use crate::ast;
 use crate::grammar::{Grammar, Rule};
 use crate::tokens::tokens;
 use crate::tree::{self, Origin};
@@ -28,16 +29,17 @@ struct Repair {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Every mistake that could be told apart; at least one. `text` does not parse.
-pub(crate) fn diagnose(source: SourceId, text: &str) -> Vec<Diagnostic> {
+/// What parses once every mistake is repaired or blanked, and every mistake that could be told apart; at least one.
+/// `text` does not parse.
+pub(crate) fn diagnose(source: SourceId, text: &str) -> (Option<ast::File>, Vec<Diagnostic>) {
     let mut repair = Repair { source, text: text.to_string(), diagnostics: vec![] };
     division::repair(&mut repair);
     slips::repair(&mut repair);
     brackets::repair(&mut repair);
-    repair.by_grammar();
+    let remains = repair.by_grammar();
     let mut diagnostics = repair.diagnostics;
     diagnostics.sort_by_key(|d| d.labels[0].span);
-    diagnostics
+    (remains, diagnostics)
 }
 
 impl Repair {
@@ -65,23 +67,24 @@ impl Repair {
         Span::new(self.source, start, end)
     }
 
-    fn by_grammar(&mut self) {
+    fn by_grammar(&mut self) -> Option<ast::File> {
         for _ in 0..ROUNDS {
             let text = self.text.clone();
             match Grammar::parse(Rule::file, &text) {
                 Ok(mut pairs) => {
                     let file = pairs.next().expect("a parse gives its rule");
-                    let (_, diagnostics) = tree::build(self.source, &text, Origin::Repaired, file);
+                    let (file, diagnostics) = tree::build(self.source, &text, Origin::Repaired, file);
                     self.diagnostics.extend(diagnostics);
-                    return;
+                    return Some(file);
                 }
                 Err(error) => {
                     if !self.stumble(&text, &error) {
-                        return;
+                        return None;
                     }
                 }
             }
         }
+        None
     }
 
     /// Reports where the grammar stumbled and blanks it. `false`: there is nothing more to try.
