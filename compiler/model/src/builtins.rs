@@ -376,10 +376,7 @@ impl<'a> Elab<'a> {
             (Kind::Raw, Operand::Expr(e, _)) => Ok(Given::Raw(e)),
             (_, Operand::Value(v)) => match &v.value {
                 Value::Axes(axes) => Ok(Given::Axes(axes.clone(), v.span)),
-                other => {
-                    let other = other.clone();
-                    Err(self.wrong_kind(&other, "an axis", v.span))
-                }
+                other => Err(self.wrong_kind(other, "an axis", v.span)),
             },
         }
     }

@@ -335,8 +335,6 @@ fn sample(decl: &ast::DataDecl) -> Option<(&ast::Sample, Span)> {
 
 /// The parts of a sample, in order.
 pub(crate) fn sample_parts(decl: &ast::DataDecl) -> Vec<(Arc<str>, &ast::Expr)> {
-    let parts = |s: &'_ ast::Sample| s.parts.entries.len();
-    debug_assert!(sample(decl).is_none_or(|(s, _)| parts(s) > 0 || s.parts.entries.is_empty()));
     sample(decl)
         .map_or(vec![], |(s, _)| s.parts.entries.iter().map(|e| (e.key.text.clone(), &e.value)).collect())
 }

@@ -463,7 +463,7 @@ impl<'a> Elab<'a> {
 
     // ------------------------------------------------------------ instances
 
-    /// The instance in whose body we are. Outside of layers: the nameless one of the file.
+    /// The path of the instance in whose body we are. Outside of layers it is empty.
     pub(crate) fn path(&self) -> String {
         self.instances.last().map_or(String::new(), |i| i.place.path.clone())
     }

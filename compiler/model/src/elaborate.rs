@@ -1,6 +1,7 @@
 //! From a resolved file to a module: the entries of its model, its data, its training.
 use crate::data;
 use crate::elab::{Context, Elab, Eval, Failed};
+use crate::live::live;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::train::{self, Inputs, Named};
@@ -209,7 +210,7 @@ fn module<'a>(
 struct Work {
     /// The sample's parts are inputs by name.
     named: bool,
-    /// Types of the sample's parts for a batch of one, and whether each sample has its own.
+    /// Types of the sample's parts, for a batch of any size.
     parts: BTreeMap<Arc<str>, Type>,
     entries: Vec<EntryGraph>,
     /// Weights that a loss reaches.
@@ -585,24 +586,11 @@ impl<'a> Elab<'a> {
     /// The entry under construction, with only the inputs that an output depends on.
     pub(crate) fn entry_graph(&self, name: &str) -> EntryGraph {
         let outputs: Vec<NodeId> = self.outputs.iter().map(|o| o.0).collect();
-        let builder = &self.frames[0].builder;
-        let graph = builder.finish(outputs);
-        let live = graph.live();
-        let fresh = builder.sub();
         let mut inputs = vec![];
-        let mut map = vec![NodeId(0); graph.nodes.len()];
-        for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-            let args: Vec<NodeId> = node.args.iter().map(|a| map[a.index()]).collect();
-            fresh.at(&node.spans);
-            map[i] = match &node.op {
-                stmc_ir::Op::Input { index, ty } => {
-                    inputs.push(self.inputs[*index as usize].0.clone());
-                    fresh.input(inputs.len() - 1, ty.clone())
-                }
-                op => fresh.must(op.clone(), &args),
-            };
-        }
-        let graph = fresh.finish(graph.outputs.iter().map(|o| map[o.index()]).collect());
+        let graph = live(&self.frames[0].builder, outputs, |index| {
+            inputs.push(self.inputs[index].0.clone());
+            inputs.len() - 1
+        });
         let roles = self.outputs.iter().map(|o| o.1.clone()).collect();
         let batch = self.data.as_ref().map_or(BATCH, |d| d.batch);
         EntryGraph { name: name.to_string(), graph, inputs, outputs: roles, batch }

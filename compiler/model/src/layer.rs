@@ -16,9 +16,7 @@ use stmc_syntax::ast::{self, Arg, TypeKind};
 impl<'a> Elab<'a> {
     /// `NAME = Layer(…)`: a sub-layer, or a list of them.
     pub(crate) fn sub_layer(&mut self, sub: &'a ast::SubLayer, position: u32, scope: &Env<'a>) -> Eval<()> {
-        let here =
-            self.instances.last().map_or(Place { path: String::new(), order: vec![] }, |i| i.place.clone());
-        let place = here.child(&sub.name.text, 1 + position);
+        let place = self.here().child(&sub.name.text, 1 + position);
         if !self.guard(sub.guard.as_ref(), scope)? {
             // An empty list is the identity.
             let value = match sub.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
@@ -107,10 +105,14 @@ impl<'a> Elab<'a> {
         result
     }
 
+    /// The place of the instance in whose body we are.
+    fn here(&self) -> Place {
+        self.instances.last().map_or_else(Place::default, |i| i.place.clone())
+    }
+
     /// The place of a layer without a name: it may have no weights, but its own axes and draws belong to it.
     fn nameless(&self, name: &ast::Name) -> Place {
-        let mut place =
-            self.instances.last().map_or(Place { path: String::new(), order: vec![] }, |i| i.place.clone());
+        let mut place = self.here();
         place.path = format!("{}~{}", place.path, name.text);
         place
     }
@@ -463,7 +465,7 @@ impl<'a> Elab<'a> {
     ) -> Eval<Vec<(Arc<str>, Tensor)>> {
         let scope = Scope::body(&self.tops[0].clone(), "");
         self.instances.push(Instance {
-            place: Place { path: String::new(), order: vec![] },
+            place: Place::default(),
             named: true,
             layer: model.name.text.clone(),
             allowed: None,
@@ -530,11 +532,7 @@ impl<'a> Elab<'a> {
             );
         };
         if *missing {
-            let diagnostic =
-                Diagnostic::new(Code::E0701, span, "a model's input must have no missing values");
-            return Err(
-                self.error(diagnostic.help(format!("`fill({}, 0)` in `sample`", parameter.name.text)))
-            );
+            return Err(self.missing_input(parameter));
         }
         self.check_dtype(*dtype, ty.dtype, span)?;
         let dims = self.dims(shape, scope)?;
@@ -566,9 +564,7 @@ impl<'a> Elab<'a> {
         }
         Ok(())
     }
-}
 
-impl Elab<'_> {
     /// A model's input may not be missing.
     pub(crate) fn missing_input(&mut self, input: &ast::Parameter) -> Failed {
         let diagnostic =

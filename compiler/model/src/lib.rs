@@ -17,6 +17,7 @@ mod fit;
 mod host;
 mod layer;
 pub mod library;
+mod live;
 mod metric;
 mod names;
 mod optimizer;

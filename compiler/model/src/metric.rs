@@ -3,13 +3,14 @@
 //!
 //! While one is elaborated, frame 0 is the entry's graph and frame 1 the finishing graph.
 use crate::elab::{Elab, Eval, Frame, FrameKind};
+use crate::live::live;
 use crate::reduce::Sort;
 use crate::value::{Spanned, Tensor};
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::module::{Combine, InputRole, Metric};
 use stmc_ir::ops::{Reduction, Rename, Scalar};
-use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Op, Type};
+use stmc_ir::{AxisId, Builder, DType, Dim, NodeId, Op, Type};
 
 impl<'a> Elab<'a> {
     /// Begins the finishing graph.
@@ -137,23 +138,11 @@ impl<'a> Elab<'a> {
 
 /// The part of the finishing graph that one result needs, its inputs numbered anew.
 fn metric(builder: &Builder, partials: &[usize], name: &str, result: NodeId) -> Metric {
-    let graph = builder.finish(vec![result]);
-    let live = graph.live();
-    let fresh = builder.sub();
     let mut used = vec![];
-    let mut map = vec![NodeId(0); graph.nodes.len()];
-    for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-        let args: Vec<NodeId> = node.args.iter().map(|a| map[a.index()]).collect();
-        fresh.at(&node.spans);
-        map[i] = match &node.op {
-            Op::Input { index, ty } => {
-                used.push(partials[*index as usize]);
-                fresh.input(used.len() - 1, ty.clone())
-            }
-            op => fresh.must(op.clone(), &args),
-        };
-    }
-    let finish: Graph = fresh.finish(vec![map[result.index()]]);
+    let finish = live(builder, vec![result], |index| {
+        used.push(partials[index]);
+        used.len() - 1
+    });
     let axes = finish.ty(finish.outputs[0]).dims().iter().map(|d| d.axis).collect();
     Metric { name: name.to_string(), partials: used, finish, axes, unit: None }
 }

@@ -27,10 +27,7 @@ pub(crate) fn function<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
             };
             elab.scalar(scalar(bound.name), &[t], bound.span).map(Value::Tensor)
         }
-        other => {
-            let other = other.clone();
-            Err(elab.wrong_kind(&other, "a number or a tensor", x.span))
-        }
+        other => Err(elab.wrong_kind(other, "a number or a tensor", x.span)),
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) enum Sort {
 
 /// `sum(x, over: a)`, or of a static list.
 pub(crate) fn sum<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    reduce_or_fold(elab, bound, Sort::Sum, BinaryOp::Add, 1)
+    reduce_or_fold(elab, bound, Sort::Sum, BinaryOp::Add)
 }
 
 /// `mean(x, over: a, weight: w)` is Σwx / Σw; 0 where Σw is.
@@ -93,12 +93,12 @@ fn two<'a>(elab: &mut Elab<'a>, sort: Sort, x: &Spanned<'a>, y: &Spanned<'a>, sp
 
 /// Whether any holds.
 pub(crate) fn any<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    reduce_or_fold(elab, bound, Sort::Any, BinaryOp::Or, 1)
+    reduce_or_fold(elab, bound, Sort::Any, BinaryOp::Or)
 }
 
 /// Whether all hold.
 pub(crate) fn all<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    reduce_or_fold(elab, bound, Sort::All, BinaryOp::And, 1)
+    reduce_or_fold(elab, bound, Sort::All, BinaryOp::And)
 }
 
 /// How many elements there are.
@@ -114,13 +114,7 @@ pub(crate) fn count<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
     elab.reduce(ones, Sort::Sum, &over, bound.span).map(Value::Tensor)
 }
 
-fn reduce_or_fold<'a>(
-    elab: &mut Elab<'a>,
-    bound: &Bound<'a>,
-    sort: Sort,
-    op: BinaryOp,
-    axes: usize,
-) -> Eval<Value<'a>> {
+fn reduce_or_fold<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, sort: Sort, op: BinaryOp) -> Eval<Value<'a>> {
     let x = bound.value(0);
     if let Value::List(list) = &x.value {
         if list.is_empty() {
@@ -128,7 +122,7 @@ fn reduce_or_fold<'a>(
         }
         return fold_list(elab, list, x.span, |elab, a, b| elab.binary(op, x.span, a, b));
     }
-    reduction(elab, bound, x, sort, bound.axes(axes))
+    reduction(elab, bound, x, sort, bound.axes(1))
 }
 
 fn fold_list<'a>(
@@ -279,7 +273,7 @@ impl<'a> Elab<'a> {
 
 /// `dot(a, b, over: depth)`
 pub(crate) fn dot<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    let (over, place) = bound.axes(2).expect("required arguments are there");
+    let (over, _) = bound.axes(2).expect("required arguments are there");
     let mut sides = vec![];
     for i in 0..2 {
         let value = bound.value(i);
@@ -298,7 +292,6 @@ pub(crate) fn dot<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
         let diagnostic = Diagnostic::new(Code::E0201, a.1, message).here(format!("{axis}: {}", d.extent));
         return Err(elab.error(diagnostic.label(b.1, format!("{axis}: {extent}"))));
     }
-    let _ = place;
     if over.is_empty() {
         return elab.scalar(Scalar::Mul, &[a.0, b.0], bound.span).map(Value::Tensor);
     }
@@ -368,10 +361,7 @@ pub(crate) fn len<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
     match &x.value {
         Value::List(l) => Ok(Value::Int(l.len() as i64)),
         Value::Axes(a) => Ok(Value::Int(a.len() as i64)),
-        other => {
-            let other = other.clone();
-            Err(elab.wrong_kind(&other, "a list or axes", x.span))
-        }
+        other => Err(elab.wrong_kind(other, "a list or axes", x.span)),
     }
 }
 
@@ -381,10 +371,7 @@ pub(crate) fn axes<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
     match &x.value {
         Value::Tensor(t) => Ok(Value::Axes(elab.axes_of(*t))),
         v if v.host().is_some() => Ok(Value::Axes(vec![])),
-        other => {
-            let other = other.clone();
-            Err(elab.wrong_kind(&other, "a tensor", x.span))
-        }
+        other => Err(elab.wrong_kind(other, "a tensor", x.span)),
     }
 }
 

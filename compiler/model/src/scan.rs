@@ -5,6 +5,7 @@
 //! they are met and put in the order of `Scan` at the end.
 use crate::axis::{Naming, TypedExtent};
 use crate::elab::{Elab, Eval, Failed, Frame, FrameKind};
+use crate::live::live;
 use crate::scope::{Carry, Env, Scope};
 use crate::value::{Run, Spanned, Tensor, Value, join};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::ops::Scan;
-use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Op, Type};
+use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Type};
 use stmc_syntax::ast;
 
 /// Whose statements are being run: it decides what `carry` and `yield` mean.
@@ -733,37 +734,17 @@ fn renumbered(
     slices: usize,
     outputs: Vec<NodeId>,
 ) -> (Graph, Vec<NodeId>) {
-    let graph = builder.finish(outputs);
-    let live = graph.live();
     let mut captures = vec![];
-    let mut numbers = vec![0; frame.roles.len()];
-    for (i, role) in frame.roles.iter().enumerate() {
-        numbers[i] = match role {
-            Role::Step => 0,
-            Role::Carry(n) => 1 + n,
-            Role::Slice(n) => 1 + frame.carries.len() + n,
-            Role::Capture(n) => {
-                let (outer, input) = frame.captures[*n];
-                if !live[input.index()] {
-                    continue;
-                }
-                captures.push(outer);
-                frame.carries.len() + slices + captures.len()
-            }
-        };
-    }
-    let fresh = builder.sub();
-    let mut map = vec![NodeId(0); graph.nodes.len()];
-    for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-        let args: Vec<NodeId> = node.args.iter().map(|a| map[a.index()]).collect();
-        fresh.at(&node.spans);
-        map[i] = match &node.op {
-            Op::Input { index, ty } => fresh.input(numbers[*index as usize], ty.clone()),
-            op => fresh.must(op.clone(), &args),
-        };
-    }
-    let outputs = graph.outputs.iter().map(|o| map[o.index()]).collect();
-    (fresh.finish(outputs), captures)
+    let body = live(builder, outputs, |index| match frame.roles[index] {
+        Role::Step => 0,
+        Role::Carry(n) => 1 + n,
+        Role::Slice(n) => 1 + frame.carries.len() + n,
+        Role::Capture(n) => {
+            captures.push(frame.captures[n].0);
+            frame.carries.len() + slices + captures.len()
+        }
+    });
+    (body, captures)
 }
 
 /// The path of a layer, or of a list of layers (that of its first, without the position). `None`: neither.

@@ -168,10 +168,7 @@ pub(crate) fn split<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
             }
             sizes
         }
-        other => {
-            let other = other.clone();
-            return Err(elab.wrong_kind(&other, "a whole number or a list of them", parts.span));
-        }
+        other => return Err(elab.wrong_kind(other, "a whole number or a list of them", parts.span)),
     };
     let (mut out, mut start) = (vec![], 0);
     for len in sizes {

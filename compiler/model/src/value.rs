@@ -92,8 +92,8 @@ pub(crate) struct Layer<'a> {
     pub place: Option<Place>,
 }
 
-/// Where an instance stands in the tree of layers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where an instance stands in the tree of layers. The model is the root, whose path is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// `change.cells.0`.
     pub path: String,
