@@ -349,16 +349,12 @@ impl<'a> Elab<'a> {
         let word = label_word(label).unwrap_or_else(|| "taps".into());
         let message = format!("`{}` has no argument `{word}`", builtin.name);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);
-        let names = || builtin.parameters.iter().map(|p| p.name);
-        let takes_axes = names().any(|n| n == "over");
-        let help = match names::did_you_mean(&word, names()) {
-            _ if takes_axes && matches!(&*word, "dim" | "axis" | "axes" | "keepdim" | "keepdims") => {
-                "name the axes that go: `over: time`".to_string()
-            }
-            Some(near) => near,
-            None => format!("its arguments are {}", names::listed(names())),
-        };
-        self.error(diagnostic.help(help))
+        let names = builtin.parameters.iter().map(|p| p.name);
+        let takes_axes = names.clone().any(|n| n == "over");
+        if takes_axes && matches!(&*word, "dim" | "axis" | "axes" | "keepdim" | "keepdims") {
+            return self.error(diagnostic.help("name the axes that go: `over: time`"));
+        }
+        self.error(diagnostic.help(names::near_or_all(&word, "its arguments are", names)))
     }
 
     fn read(&mut self, kind: Kind, operand: &Operand<'a>) -> Eval<Given<'a>> {

@@ -290,15 +290,11 @@ impl<'a> Elab<'a> {
         let word = label_word(label).unwrap_or_else(|| "taps".into());
         let message = format!("`{}` has no argument `{word}`", callee.text);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);
-        let diagnostic = match names::did_you_mean(&word, parameters.iter().map(|p| &*p.name.text)) {
-            Some(near) => diagnostic.help(near),
-            None if word.as_ref() == "dim" => diagnostic.help("axes have names here: `over: time`"),
-            None => diagnostic.help(format!(
-                "its arguments are {}",
-                names::listed(parameters.iter().map(|p| &*p.name.text))
-            )),
-        };
-        self.error(diagnostic)
+        let names = parameters.iter().map(|p| &*p.name.text);
+        if &*word == "dim" {
+            return self.error(diagnostic.help("axes have names here: `over: time`"));
+        }
+        self.error(diagnostic.help(names::near_or_all(&word, "its arguments are", names)))
     }
 
     /// An argument as its parameter's type wants it.
@@ -639,10 +635,8 @@ impl<'a> Elab<'a> {
                 None => {
                     let message = format!("there is no `{}` here", name.text);
                     let diagnostic = Diagnostic::new(Code::E0401, name.span, message);
-                    let known = || entries.iter().map(|(n, _)| n.as_ref());
-                    let help = names::did_you_mean(&name.text, known());
-                    let help = help.unwrap_or_else(|| format!("the record has {}", names::listed(known())));
-                    Err(self.error(diagnostic.help(help)))
+                    let known = entries.iter().map(|(n, _)| n.as_ref());
+                    Err(self.error(diagnostic.help(names::near_or_all(&name.text, "the record has", known))))
                 }
             },
             Value::Module(unit) => {

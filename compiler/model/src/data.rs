@@ -4,7 +4,7 @@
 //! a slab of just what is read, and what is pointwise becomes nodes over slabs.
 use crate::axis::Naming;
 use crate::builtins::Builtin;
-use crate::elab::{Context, Elab, Eval};
+use crate::elab::{Context, Elab, Eval, Failed};
 use crate::fit::{Fitted, as_streamed};
 use crate::names;
 use crate::resolve::Resolved;
@@ -65,15 +65,19 @@ enum At {
 pub(crate) fn sources<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<Vec<SourceSpec>> {
     let mut specs = vec![];
     let mut failed = false;
-    for statement in &decl.statements {
-        let DataKind::From(expr) = &statement.kind else { continue };
-        let settings: &'a Settings = elab.settings;
-        let names = [format!("{}.from.{}", decl.name.text, specs.len()), format!("{}.from", decl.name.text)];
-        let replaced = names.iter().find_map(|n| settings.set.get(n)).filter(|_| specs.is_empty());
-        let numbered = settings.set.get(&names[0]);
-        match source(elab, numbered.or(replaced).unwrap_or(expr)) {
+    let settings: &'a Settings = elab.settings;
+    let set = |name: String| settings.set.get(&name);
+    let written = decl.statements.iter().filter_map(|s| match &s.kind {
+        DataKind::From(expr) => Some(expr),
+        _ => None,
+    });
+    for (n, written) in written.enumerate() {
+        // `DATA.from` is the first source.
+        let first = || set(format!("{}.from", decl.name.text)).filter(|_| n == 0);
+        let expr = set(format!("{}.from.{n}", decl.name.text)).or_else(first).unwrap_or(written);
+        match source(elab, expr) {
             Ok(spec) => specs.push(spec),
-            Err(_) => failed = true,
+            Err(Failed) => failed = true,
         }
     }
     if specs.is_empty() && !failed {
@@ -83,7 +87,7 @@ pub(crate) fn sources<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<
             elab.error(diagnostic.help("`from \"folder/*.npy\"`, or a generator: `from storms(size: 32)`"))
         );
     }
-    if failed { Err(crate::elab::Failed) } else { Ok(specs) }
+    if failed { Err(Failed) } else { Ok(specs) }
 }
 
 fn source<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<SourceSpec> {
@@ -131,7 +135,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
             DataKind::From(_) => current = Some(current.map_or(0, |c| c + 1)),
             DataKind::Field(f) => match bind_field(elab, f, current, schema) {
                 Ok(field) => plan.fields.push(field),
-                Err(_) => failed = true,
+                Err(Failed) => failed = true,
             },
             DataKind::Let(l) if matches!(l.pattern, ast::Pattern::Tuple(..)) => {
                 elab.unbuilt(l.pattern.span(), "several names for one expression of the data");
@@ -145,7 +149,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
         }
     }
     if failed {
-        return Err(crate::elab::Failed);
+        return Err(Failed);
     }
     open(elab, decl, plan);
     sample_binders(elab, decl)?;
@@ -155,11 +159,11 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
         failed |= elab.sample_part(&name).is_err();
     }
     failed |= assertions(elab, decl).is_err();
-    let data = elab.data.as_mut().expect("it was opened");
+    let data = elab.open_data_mut();
     for (i, fitted) in data.fits.iter().enumerate() {
         data.plan.fits[i].slabs = fitted.slabs.clone();
     }
-    if failed { Err(crate::elab::Failed) } else { Ok(()) }
+    if failed { Err(Failed) } else { Ok(()) }
 }
 
 /// Begins to read a block whose plan has its fields.
@@ -192,7 +196,7 @@ pub(crate) fn open<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, plan: DataP
 }
 
 fn assertions<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> {
-    let env = elab.data.as_ref().expect("it was opened").env.clone();
+    let env = elab.open_data().env.clone();
     for statement in &decl.statements {
         if let DataKind::Assert(a) = &statement.kind {
             let outer = std::mem::replace(&mut elab.place, Context::Data);
@@ -230,9 +234,7 @@ fn bind_field<'a>(
         let names: Vec<&str> = variables.iter().map(|v| v.name.as_str()).collect();
         let message = format!("{} has no variable `{variable}`", source_schema.origin);
         let diagnostic = Diagnostic::new(Code::E0901, field.name.span, message);
-        let help = names::did_you_mean(&variable, names.iter().copied())
-            .unwrap_or_else(|| format!("it has {}", names::listed(names.iter().copied())));
-        return Err(elab.error(diagnostic.help(help)));
+        return Err(elab.error(diagnostic.help(names::near_or_all(&variable, "it has", names))));
     };
     let (dtype, axes) = field_type(elab, field, found)?;
     Ok(Field {
@@ -326,21 +328,20 @@ fn field_type<'a>(
 
 // ---------------------------------------------------------------- samples
 
-fn sample(decl: &ast::DataDecl) -> Option<(&ast::Sample, Span)> {
+fn sample(decl: &ast::DataDecl) -> Option<&ast::Sample> {
     decl.statements.iter().find_map(|s| match &s.kind {
-        DataKind::Sample(sample) => Some((sample, s.span)),
+        DataKind::Sample(sample) => Some(sample),
         _ => None,
     })
 }
 
 /// The parts of a sample, in order.
 pub(crate) fn sample_parts(decl: &ast::DataDecl) -> Vec<(Arc<str>, &ast::Expr)> {
-    sample(decl)
-        .map_or(vec![], |(s, _)| s.parts.entries.iter().map(|e| (e.key.text.clone(), &e.value)).collect())
+    sample(decl).map_or(vec![], |s| s.parts.entries.iter().map(|e| (e.key.text.clone(), &e.value)).collect())
 }
 
 fn sample_binders<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> {
-    let Some((sample, _)) = sample(decl) else {
+    let Some(sample) = sample(decl) else {
         let message = format!("`{}` has no `sample`", decl.name.text);
         return Err(elab.fail(Code::E0905, decl.name.span, message));
     };
@@ -348,10 +349,10 @@ fn sample_binders<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> 
         return Err(elab.unbuilt(condition.span, "a condition on samples"));
     }
     for binder in &sample.binders {
-        let env = elab.data.as_ref().expect("it was opened").env.clone();
+        let env = elab.open_data().env.clone();
         let axis = elab.one_axis(&binder.over, &env, Naming::Old)?;
         let name = elab.axis_name(axis);
-        let plan = &elab.data.as_ref().expect("it was opened").plan;
+        let plan = &elab.open_data().plan;
         let extent = plan.fields.iter().flat_map(|f| &f.axes).find(|(n, _)| *n == name).map(|(_, e)| *e);
         let Some(stop) = extent else {
             let message = format!("no field has the axis `{name}`");
@@ -364,7 +365,7 @@ fn sample_binders<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> 
         if step < 1 {
             return Err(elab.fail(Code::E0905, binder.span, "a step is at least 1"));
         }
-        let plan = &mut elab.data.as_mut().expect("it was opened").plan;
+        let plan = &mut elab.open_data_mut().plan;
         plan.binders.push(Binder {
             name: binder.name.text.to_string(),
             axis: name,
@@ -389,10 +390,10 @@ fn augment<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> {
                 _ => return Err(elab.unbuilt(callee.span, "an augmentation other than `flip`")),
             }
             for arg in args {
-                let env = elab.data.as_ref().expect("it was opened").env.clone();
+                let env = elab.open_data().env.clone();
                 for axis in elab.axis_set(&arg.value, &env, Naming::Old)? {
                     let name = elab.axis_name(axis);
-                    elab.data.as_mut().expect("it was opened").plan.flips.push(name);
+                    elab.open_data_mut().plan.flips.push(name);
                 }
             }
         }
@@ -413,10 +414,7 @@ fn split_axis(decl: &ast::DataDecl, resolved: &Resolved) -> String {
         }
     }
     let first = || {
-        sample(decl)
-            .and_then(|(s, _)| s.binders.first())
-            .and_then(|b| b.over.name())
-            .map(|n| n.text.to_string())
+        sample(decl).and_then(|s| s.binders.first()).and_then(|b| b.over.name()).map(|n| n.text.to_string())
     };
     found.or_else(first).unwrap_or_else(|| "batch".into())
 }
@@ -447,22 +445,22 @@ fn split<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> {
         let diagnostic = Diagnostic::new(Code::E0905, decl.name.span, message);
         return Err(elab.error(diagnostic.help("`split { train: shuffled(time) < 80%, test: rest }`")));
     };
-    let env = elab.data.as_ref().expect("it was opened").env.clone();
+    let env = elab.open_data().env.clone();
     for entry in &record.entries {
         match &*entry.key.text {
             "gap" => {
                 let gap = elab.int(&entry.value, &env)?;
-                elab.data.as_mut().expect("it was opened").plan.gap = usize::try_from(gap).unwrap_or(0);
+                elab.open_data_mut().plan.gap = usize::try_from(gap).unwrap_or(0);
             }
             "together" => return Err(elab.unbuilt(entry.span, "`together`")),
             name => {
                 let predicate = predicate(elab, &entry.value, &env)?;
                 let part = Part { name: name.to_string(), predicate, span: entry.span };
-                elab.data.as_mut().expect("it was opened").plan.split.push(part);
+                elab.open_data_mut().plan.split.push(part);
             }
         }
     }
-    let parts = &elab.data.as_ref().expect("it was opened").plan.split;
+    let parts = &elab.open_data().plan.split;
     if !parts.iter().any(|p| p.name == "train") {
         return Err(elab.fail(Code::E0905, record.span, "a split has a part `train`"));
     }
@@ -517,9 +515,19 @@ fn predicate<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eva
 // ---------------------------------------------------------------- reading
 
 impl<'a> Elab<'a> {
+    /// The block being read.
+    pub(crate) fn open_data(&self) -> &DataState<'a> {
+        self.data.as_ref().expect("a data block is being read")
+    }
+
+    /// The block being read, to be changed.
+    pub(crate) fn open_data_mut(&mut self) -> &mut DataState<'a> {
+        self.data.as_mut().expect("a data block is being read")
+    }
+
     /// A part of the sample.
     pub(crate) fn sample_part(&mut self, name: &str) -> Eval<Tensor> {
-        let data = self.data.as_ref().expect("a data block is being read");
+        let data = self.open_data();
         let decl = data.decl;
         let (expr, scope) = (part_expr(decl, name), self.sample_scope());
         let value = self.lazily(expr, &scope)?;
@@ -528,9 +536,9 @@ impl<'a> Elab<'a> {
 
     /// The scope of a sample's parts: the block's, the sample variables and the `let`s of the sample.
     pub(crate) fn sample_scope(&self) -> Env<'a> {
-        let data = self.data.as_ref().expect("a data block is being read");
+        let data = self.open_data();
         let scope = Scope::block(&data.env);
-        let Some((sample, _)) = sample(data.decl) else { return scope };
+        let Some(sample) = sample(data.decl) else { return scope };
         for (i, binder) in sample.binders.iter().enumerate() {
             scope.define(&binder.name.text, Value::Position(i, 0), binder.name.span);
         }
@@ -578,7 +586,7 @@ impl<'a> Elab<'a> {
                 more.push(Indexed { axis, at, span: label.span, used: false });
             }
         }
-        let data = self.data.as_mut().expect("a data block is being read");
+        let data = self.open_data_mut();
         if let Some(twice) = more.iter().find(|m| data.index.iter().any(|i| i.axis == m.axis)) {
             let span = twice.span;
             return Err(self.unbuilt(span, "indexing an axis that is indexed already"));
@@ -586,8 +594,7 @@ impl<'a> Elab<'a> {
         let before = data.index.len();
         data.index.extend(more);
         let value = self.eval(base, env);
-        let indices: Vec<Indexed> =
-            self.data.as_mut().expect("a data block is being read").index.drain(before..).collect();
+        let indices: Vec<Indexed> = self.open_data_mut().index.drain(before..).collect();
         let value = value?;
         if let (Some(unused), Value::Tensor(t)) = (indices.iter().find(|i| !i.used), value.clone().plain()) {
             return Err(self.no_axis(t, unused.axis, unused.span));
@@ -642,7 +649,7 @@ impl<'a> Elab<'a> {
                 | "one_hot"
         ) && crate::host::function(builtin.name).is_none()
             && !matches!(builtin.name, "log10" | "radians" | "stop_gradient");
-        let data = self.data.as_ref().expect("a data block is being read");
+        let data = self.open_data();
         if moves && !data.index.is_empty() {
             return Err(
                 self.unbuilt(span, &format!("`{}` under an index (index its operand instead)", builtin.name))
@@ -653,7 +660,7 @@ impl<'a> Elab<'a> {
 
     /// A field, as far as it is read here.
     pub(crate) fn field(&mut self, number: usize, span: Span) -> Eval<Tensor> {
-        let data = self.data.as_mut().expect("a data block is being read");
+        let data = self.open_data_mut();
         let field = data.plan.fields[number].clone();
         let mut ranges = vec![];
         let mut dims = vec![];
@@ -668,7 +675,7 @@ impl<'a> Elab<'a> {
             ranges.push(range);
         }
         let batch = self.batch();
-        let data = self.data.as_mut().expect("a data block is being read");
+        let data = self.open_data_mut();
         let slab = Slab { field: number, range: ranges };
         let slabs = if data.stream.is_some() { &mut data.fit_slabs } else { &mut data.plan.slabs };
         let place = slabs.iter().position(|s| *s == slab).unwrap_or_else(|| {
@@ -693,7 +700,7 @@ impl<'a> Elab<'a> {
         origin: &FieldOrigin,
     ) -> Eval<SlabRange> {
         let whole = SlabRange { binder: None, offset: 0, len: extent, keep: true };
-        let data = self.data.as_mut().expect("a data block is being read");
+        let data = self.open_data_mut();
         if data.stream == Some(axis) && matches!(origin, FieldOrigin::Source { .. }) {
             return Ok(SlabRange { binder: Some(0), offset: 0, len: 1, keep: false });
         }

@@ -16,6 +16,12 @@ const ROUNDS: i64 = 4096;
 impl<'a> Elab<'a> {
     /// The value of an expression.
     pub(crate) fn eval(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
+        let value = self.value(expr, env)?;
+        self.note(expr.span, &value);
+        Ok(value)
+    }
+
+    fn value(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
         match &expr.kind {
             ExprKind::Int(i) => Ok(Value::Int(*i)),
             ExprKind::Float(x) => Ok(Value::Float(*x)),
@@ -227,15 +233,39 @@ impl<'a> Elab<'a> {
         }
     }
 
+    /// What stands in place of a declaration whose guard does not hold: what its `else` says, or what is usual there.
+    /// `None`: the guard holds.
+    pub(crate) fn instead(
+        &mut self,
+        guard: Option<&'a ast::Guard>,
+        usual: Value<'a>,
+        env: &Env<'a>,
+    ) -> Eval<Option<Value<'a>>> {
+        if self.guard(guard, env)? {
+            return Ok(None);
+        }
+        match guard.and_then(|g| g.otherwise.as_ref()) {
+            Some(otherwise) => self.eval(otherwise, env).map(Some),
+            None => Ok(Some(usual)),
+        }
+    }
+
     /// A static condition.
     pub(crate) fn condition(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<bool> {
-        match self.eval(expr, env)?.plain() {
-            Value::Bool(b) => Ok(b),
+        let value = self.eval(expr, env)?.plain();
+        self.truth(&value, expr.span)
+    }
+
+    /// A static truth value.
+    fn truth(&mut self, value: &Value<'a>, span: Span) -> Eval<bool> {
+        match value {
+            Value::Bool(b) => Ok(*b),
             Value::Tensor(_) | Value::Host(_) => {
-                let diagnostic = Diagnostic::new(Code::E0402, expr.span, "this is known only at run time");
+                let message = "the condition is known only at run time";
+                let diagnostic = Diagnostic::new(Code::E0402, span, message);
                 Err(self.error(diagnostic.help("`where(c, a, b)` chooses element by element")))
             }
-            other => Err(self.wrong_kind(&other, "a truth value", expr.span)),
+            other => Err(self.wrong_kind(other, "a truth value", span)),
         }
     }
 
@@ -353,20 +383,15 @@ impl<'a> Elab<'a> {
         otherwise: &'a ast::Expr,
         env: &Env<'a>,
     ) -> Eval<Value<'a>> {
-        match self.eval(condition, env)?.plain() {
-            Value::Bool(true) => self.eval(then, env),
-            Value::Bool(false) => self.eval(otherwise, env),
-            Value::Host(c) if self.place == Context::Schedule => {
-                let (then, otherwise) = (self.spanned(then, env)?, self.spanned(otherwise, env)?);
-                self.host_if(c, &then, &otherwise)
-            }
-            Value::Tensor(_) | Value::Host(_) => {
-                let message = "the condition is known only at run time";
-                let diagnostic = Diagnostic::new(Code::E0402, condition.span, message);
-                Err(self.error(diagnostic.help("`where(c, a, b)` chooses element by element")))
-            }
-            other => Err(self.wrong_kind(&other, "a truth value", condition.span)),
+        let chosen = self.eval(condition, env)?.plain();
+        if let Value::Host(c) = &chosen
+            && self.place == Context::Schedule
+        {
+            let (then, otherwise) = (self.spanned(then, env)?, self.spanned(otherwise, env)?);
+            return self.host_if(c.clone(), &then, &otherwise);
         }
+        let branch = if self.truth(&chosen, condition.span)? { then } else { otherwise };
+        self.eval(branch, env)
     }
 
     // ------------------------------------------------------------ blocks
@@ -452,12 +477,13 @@ impl<'a> Elab<'a> {
 
     /// Binds a name; nothing shadows.
     pub(crate) fn bind(&mut self, scope: &Env<'a>, name: &ast::Name, value: Value<'a>) {
+        self.note(name.span, &value);
         if let Some(first) = scope.bind(name, value) {
             self.report(twice(name, first));
         }
     }
 
-    fn let_statement(&mut self, l: &'a ast::Let, scope: &Env<'a>) -> Eval<()> {
+    pub(crate) fn let_statement(&mut self, l: &'a ast::Let, scope: &Env<'a>) -> Eval<()> {
         let value = self.spanned(&l.value, scope)?;
         for (name, value) in self.destructure(&l.pattern, value)? {
             self.bind(scope, name, value);

@@ -1,11 +1,14 @@
 //! `fit(e)` in a data block: `e` over the train part alone, computed once before training and kept with the weights.
 use crate::builtins::Bound;
-use crate::elab::{Context, Elab, Eval, Frame, FrameKind};
+use crate::data::Indexed;
+use crate::elab::{Context, Elab, Eval, Frame, FrameKind, Instance};
 use crate::value::{Spanned, Tensor, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::data::{Field, FieldOrigin, FitPlan, Slab};
-use stmc_ir::module::{EntryGraph, Metric};
-use stmc_ir::{Builder, Type};
+use stmc_ir::module::{EntryGraph, InputRole, Metric, OutputRole};
+use stmc_ir::{Builder, NodeId, Type};
 
 /// A fit, elaborated.
 pub(crate) struct Fitted {
@@ -25,7 +28,7 @@ pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
         let diagnostic = Diagnostic::new(Code::E0403, bound.span, "`fit` stands in a `data` block");
         return Err(elab.error(diagnostic.help("make it a `let` there and a part of the sample")));
     }
-    let data = elab.data.as_ref().expect("a data block is being read");
+    let data = elab.open_data();
     if data.stream.is_some() {
         return Err(elab.fail(Code::E0803, bound.span, "a `fit` inside a `fit` needs two passes"));
     }
@@ -37,18 +40,12 @@ pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
     let number = data.fits.len();
     let outer = Suspended::begin(elab);
     let result = elab.spanned(expr, &bound.env).and_then(|value| finish(elab, &value));
-    let slabs = elab.data.as_mut().expect("a data block is being read").fit_slabs.drain(..).collect();
-    let finished = result.map(|(ty, metric)| (ty, metric, entry(elab, number)));
+    let slabs = elab.open_data_mut().fit_slabs.drain(..).collect();
+    let finished = result.map(|(ty, metric)| (ty, metric, elab.entry_graph(&format!("fit{number}"))));
     outer.end(elab);
     let (ty, metric, entry) = finished?;
     let field = define(elab, number, &ty, bound.span);
-    elab.data.as_mut().expect("a data block is being read").fits.push(Fitted {
-        key,
-        field,
-        entry,
-        metric,
-        slabs,
-    });
+    elab.open_data_mut().fits.push(Fitted { key, field, entry, metric, slabs });
     elab.field(field, bound.span).map(Value::Tensor)
 }
 
@@ -57,10 +54,6 @@ fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Type, Metric)> 
     let ty = elab.ty(result);
     let metric = elab.end_part(vec![("fit".into(), result)]).remove(0);
     Ok((ty, metric))
-}
-
-fn entry(elab: &Elab<'_>, number: usize) -> EntryGraph {
-    elab.entry_graph(&format!("fit{number}"))
 }
 
 /// The field that holds a fit's result.
@@ -74,7 +67,7 @@ fn define(elab: &mut Elab<'_>, number: usize, ty: &Type, span: Span) -> usize {
         unit: None,
         span,
     };
-    let data = elab.data.as_mut().expect("a data block is being read");
+    let data = elab.open_data_mut();
     match data.plan.fields.iter().position(|f| f.origin == field.origin) {
         Some(known) => known,
         None => {
@@ -88,26 +81,27 @@ fn define(elab: &mut Elab<'_>, number: usize, ty: &Type, span: Span) -> usize {
 /// The entry that was under construction when a fit came up.
 struct Suspended<'a> {
     frames: Vec<Frame>,
-    inputs: Vec<(stmc_ir::module::InputRole, stmc_ir::NodeId)>,
-    outputs: Vec<(stmc_ir::NodeId, stmc_ir::module::OutputRole)>,
-    index: Vec<crate::data::Indexed>,
-    instances: Vec<crate::elab::Instance>,
-    globals: std::collections::BTreeMap<(usize, std::sync::Arc<str>), Option<Value<'a>>>,
+    inputs: Vec<(InputRole, NodeId)>,
+    outputs: Vec<(NodeId, OutputRole)>,
+    index: Vec<Indexed>,
+    instances: Vec<Instance>,
+    globals: BTreeMap<(usize, Arc<str>), Option<Value<'a>>>,
 }
 
 impl<'a> Suspended<'a> {
     fn begin(elab: &mut Elab<'a>) -> Suspended<'a> {
         let entry = Frame { builder: Builder::new(elab.axes.clone()), kind: FrameKind::Entry };
-        let axis = elab.data.as_ref().expect("a data block is being read").split_axis.clone();
+        let axis = elab.open_data().split_axis.clone();
         elab.part = elab.program_axis(&axis);
         let part = elab.part;
-        let data = elab.data.as_mut().expect("a data block is being read");
+        let data = elab.open_data_mut();
         data.stream = Some(part);
+        let index = std::mem::take(&mut data.index);
         let suspended = Suspended {
             frames: std::mem::replace(&mut elab.frames, vec![entry]),
             inputs: std::mem::take(&mut elab.inputs),
             outputs: std::mem::take(&mut elab.outputs),
-            index: std::mem::take(&mut data.index),
+            index,
             instances: std::mem::take(&mut elab.instances),
             globals: std::mem::take(&mut elab.globals),
         };
@@ -122,7 +116,7 @@ impl<'a> Suspended<'a> {
         elab.outputs = self.outputs;
         elab.instances = self.instances;
         elab.globals = self.globals;
-        let data = elab.data.as_mut().expect("a data block is being read");
+        let data = elab.open_data_mut();
         data.stream = None;
         data.index = self.index;
     }

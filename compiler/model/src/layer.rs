@@ -17,12 +17,8 @@ impl<'a> Elab<'a> {
     /// `NAME = Layer(…)`: a sub-layer, or a list of them.
     pub(crate) fn sub_layer(&mut self, sub: &'a ast::SubLayer, position: u32, scope: &Env<'a>) -> Eval<()> {
         let place = self.here().child(&sub.name.text, 1 + position);
-        if !self.guard(sub.guard.as_ref(), scope)? {
-            // An empty list is the identity.
-            let value = match sub.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
-                Some(otherwise) => self.eval(otherwise, scope)?,
-                None => Value::list(vec![]),
-            };
+        // An empty list is the identity.
+        if let Some(value) = self.instead(sub.guard.as_ref(), Value::list(vec![]), scope)? {
             self.bind(scope, &sub.name, name_layers(value, &place));
             return Ok(());
         }

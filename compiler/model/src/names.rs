@@ -5,6 +5,15 @@ pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
     nearest(word, candidates).map(|name| format!("did you mean `{name}`?"))
 }
 
+/// What to say of a word that is none of the candidates: the one that was probably meant, else all after `these`.
+pub(crate) fn near_or_all<'a>(
+    word: &str,
+    these: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    did_you_mean(word, candidates.clone()).unwrap_or_else(|| format!("{these} {}", listed(candidates)))
+}
+
 /// The candidate with the smallest edit distance, if it is small for the word's length; the first of equals.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = if word.chars().count() <= 3 { 1 } else { 2 + word.chars().count() / 6 };

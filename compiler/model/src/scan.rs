@@ -108,11 +108,7 @@ impl<'a> Elab<'a> {
         if let Some(prefix) = scope.find(&decl.name.text).and_then(|v| layer_path(&v)) {
             return self.hand_state(decl, prefix, scope);
         }
-        if !self.guard(decl.guard.as_ref(), scope)? {
-            let value = match decl.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
-                Some(otherwise) => self.eval(otherwise, scope)?,
-                None => Value::Int(0),
-            };
+        if let Some(value) = self.instead(decl.guard.as_ref(), Value::Int(0), scope)? {
             self.bind(scope, &decl.name, value);
             return Ok(());
         }
@@ -397,7 +393,7 @@ impl<'a> Elab<'a> {
         let extent = self.scan_extent(scan, axis, &sources, env)?;
         let mut widths = Widths::new();
         loop {
-            let (messages, draws) = (self.diagnostics.len(), self.draws.clone());
+            let (messages, draws, noted) = (self.diagnostics.len(), self.draws.clone(), self.noted());
             let pass = self.scan_pass(scan, axis, extent, &sources, widths.clone(), span, env)?;
             match pass {
                 Pass::Done(value) => return Ok(value),
@@ -405,6 +401,7 @@ impl<'a> Elab<'a> {
             }
             self.diagnostics.truncate(messages);
             self.draws = draws;
+            self.forget_since(noted);
         }
     }
 

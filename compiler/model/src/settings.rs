@@ -35,11 +35,7 @@ impl Settings {
             .map(|(name, value)| {
                 let message = format!("there is no setting `{name}`");
                 let diagnostic = Diagnostic::new(Code::E0802, value.span, message);
-                match names::did_you_mean(name, known.iter().map(String::as_str)) {
-                    Some(near) => diagnostic.help(near),
-                    None => diagnostic
-                        .help(format!("settings are {}", names::listed(known.iter().map(String::as_str)))),
-                }
+                diagnostic.help(names::near_or_all(name, "settings are", known.iter().map(String::as_str)))
             })
             .collect()
     }

@@ -74,8 +74,7 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
         if !KEYS.contains(&name) {
             let message = format!("`train` has no setting `{name}`");
             let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
-            let help = names::did_you_mean(name, KEYS.iter().copied())
-                .unwrap_or_else(|| format!("settings are {}", names::listed(KEYS.iter().copied())));
+            let help = names::near_or_all(name, "settings are", KEYS.iter().copied());
             elab.report(diagnostic.help(help));
         } else if UNBUILT.contains(&name) {
             elab.unbuilt(key.name.span, &format!("`{name}`"));
@@ -92,8 +91,7 @@ pub(crate) fn check_tune(elab: &mut Elab<'_>, keys: &[ast::Key]) {
     for key in keys.iter().filter(|k| !TUNE.contains(&&*k.name.text)) {
         let message = format!("`tune` has no setting `{}`", key.name.text);
         let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
-        let help = names::did_you_mean(&key.name.text, TUNE.iter().copied())
-            .unwrap_or_else(|| format!("settings are {}", names::listed(TUNE.iter().copied())));
+        let help = names::near_or_all(&key.name.text, "settings are", TUNE.iter().copied());
         elab.report(diagnostic.help(help));
     }
 }
@@ -246,8 +244,7 @@ fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
     if !metrics.iter().any(|m| **m == *metric.text) {
         let message = format!("there is no metric `{}`", metric.text);
         let diagnostic = Diagnostic::new(Code::E0804, metric.span, message);
-        let help = names::did_you_mean(&metric.text, metrics.iter().map(|m| m.as_ref()))
-            .unwrap_or_else(|| format!("metrics are {}", names::listed(metrics.iter().map(|m| m.as_ref()))));
+        let help = names::near_or_all(&metric.text, "metrics are", metrics.iter().map(|m| m.as_ref()));
         return Err(elab.error(diagnostic.help(help)));
     }
     let scores = ["csi", "pod", "accuracy", "recall", "precision", "f1", "r2", "nse", "fss", "psnr", "ssim"];
@@ -400,10 +397,7 @@ fn metric_values<'a>(
     let scope = scope(elab, named);
     let mut failed = false;
     for l in &record.lets {
-        let value = elab.spanned(&l.value, &scope)?;
-        for (name, value) in elab.destructure(&l.pattern, value)? {
-            elab.bind(&scope, name, value);
-        }
+        elab.let_statement(l, &scope)?;
     }
     for (n, entry) in record.entries.iter().enumerate() {
         if let Some(first) = record.entries[..n].iter().find(|e| e.key.text == entry.key.text) {
@@ -460,8 +454,7 @@ pub(crate) fn check_inputs<'a>(
         let message =
             format!("the sample has no part `{}`, an input of `{}`", input.name.text, model.name.text);
         let diagnostic = Diagnostic::new(Code::E0805, input.name.span, message);
-        let help = names::did_you_mean(&input.name.text, parts.iter().map(|p| p.as_ref()))
-            .unwrap_or_else(|| format!("its parts are {}", names::listed(parts.iter().map(|p| p.as_ref()))));
+        let help = names::near_or_all(&input.name.text, "its parts are", parts.iter().map(|p| p.as_ref()));
         elab.report(diagnostic.help(help));
     }
     if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }

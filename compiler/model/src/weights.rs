@@ -38,11 +38,7 @@ impl Weights {
 impl<'a> Elab<'a> {
     /// `param weight: [unit: out, channel] ~ uniform(1)`.
     pub(crate) fn param(&mut self, decl: &'a ast::ParamDecl, scope: &Env<'a>) -> Eval<()> {
-        if !self.guard(decl.guard.as_ref(), scope)? {
-            let value = match decl.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
-                Some(otherwise) => self.eval(otherwise, scope)?,
-                None => Value::Int(0),
-            };
+        if let Some(value) = self.instead(decl.guard.as_ref(), Value::Int(0), scope)? {
             self.bind_weight(scope, &decl.name, value);
             return Ok(());
         }
