@@ -80,8 +80,6 @@ pub(crate) struct Elab<'a> {
     pub states: Vec<String>,
     /// A model's result is being checked: its type is closed.
     pub closed: bool,
-    /// What places in the text stand for, for an editor. `None`: nobody asks.
-    pub notes: Option<Vec<(Span, crate::facts::Fact)>>,
 }
 
 /// Where an expression stands.
@@ -168,7 +166,6 @@ impl<'a> Elab<'a> {
             added: Default::default(),
             states: vec![],
             closed: false,
-            notes: None,
         }
     }
 
@@ -215,7 +212,7 @@ impl<'a> Elab<'a> {
         }
     }
 
-    pub(crate) fn in_library(&self, span: Span) -> bool {
+    fn in_library(&self, span: Span) -> bool {
         self.resolved.units.iter().any(|u| u.library && u.file.span.source == span.source)
     }
 
