@@ -80,6 +80,8 @@ pub(crate) struct Elab<'a> {
     pub states: Vec<String>,
     /// A model's result is being checked: its type is closed.
     pub closed: bool,
+    /// What places in the text stand for, for an editor. `None`: nobody asks.
+    pub notes: Option<Vec<(Span, crate::facts::Fact)>>,
 }
 
 /// Where an expression stands.
@@ -166,6 +168,7 @@ impl<'a> Elab<'a> {
             added: Default::default(),
             states: vec![],
             closed: false,
+            notes: None,
         }
     }
 
@@ -212,7 +215,7 @@ impl<'a> Elab<'a> {
         }
     }
 
-    fn in_library(&self, span: Span) -> bool {
+    pub(crate) fn in_library(&self, span: Span) -> bool {
         self.resolved.units.iter().any(|u| u.library && u.file.span.source == span.source)
     }
 

@@ -1,6 +1,7 @@
 //! From a resolved file to a module: the entries of its model, its data, its training.
 use crate::data;
 use crate::elab::{Context, Elab, Eval, Failed};
+use crate::facts::Facts;
 use crate::live::live;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
@@ -84,6 +85,53 @@ pub fn elaborate(
     request: Request,
 ) -> Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>> {
     run(resolved, settings, |elab| module(elab, plan, counts, request))
+}
+
+/// Elaborates for an editor: the messages of `elaborate`, and what the places in the text turned out to be.
+pub fn inspect(
+    resolved: &Resolved,
+    settings: &Settings,
+    plan: Option<&DataPlan>,
+    counts: &Counts,
+) -> (Vec<Diagnostic>, Facts) {
+    let mut facts = Facts::default();
+    let work = |elab: &mut Elab<'_>| {
+        elab.notes = Some(vec![]);
+        let made = module(elab, plan, counts, Request::Train);
+        note_the_rest(elab, plan);
+        elab.notes.take().into_iter().flatten().for_each(|(span, fact)| facts.add(span, fact));
+        made.map(|_| ())
+    };
+    let diagnostics = match run(resolved, settings, work) {
+        Ok(((), warnings)) => warnings,
+        Err(errors) => errors,
+    };
+    (diagnostics, facts)
+}
+
+/// What no entry needs: fields as a whole, and top-level values that nothing uses. Their mistakes are not told.
+fn note_the_rest(elab: &mut Elab<'_>, plan: Option<&DataPlan>) {
+    let told = elab.diagnostics.len();
+    elab.begin_entry(false);
+    for field in plan.map_or(&[][..], |p| &p.fields) {
+        let axes: Vec<String> = field.axes.iter().map(|(n, extent)| format!("{n}: {extent}")).collect();
+        elab.note_text(field.span, format!("{}[{}]", field.dtype.name(), axes.join(", ")));
+    }
+    let resolved: &Resolved = elab.resolved;
+    let top = elab.tops[0].clone();
+    for item in resolved.main_items() {
+        let names = match &item.kind {
+            ItemKind::Hyper(h) => std::slice::from_ref(&h.name),
+            ItemKind::Let(l) => l.pattern.names(),
+            _ => &[],
+        };
+        for name in names {
+            if let Ok(value) = elab.name(&name.text, name.span, &top) {
+                elab.note(name.span, &value);
+            }
+        }
+    }
+    elab.diagnostics.truncate(told);
 }
 
 /// Runs a phase on a stack of its own; its errors, or its result and warnings.

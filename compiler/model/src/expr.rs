@@ -16,6 +16,12 @@ const ROUNDS: i64 = 4096;
 impl<'a> Elab<'a> {
     /// The value of an expression.
     pub(crate) fn eval(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
+        let value = self.value(expr, env)?;
+        self.note(expr.span, &value);
+        Ok(value)
+    }
+
+    fn value(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
         match &expr.kind {
             ExprKind::Int(i) => Ok(Value::Int(*i)),
             ExprKind::Float(x) => Ok(Value::Float(*x)),
@@ -471,6 +477,7 @@ impl<'a> Elab<'a> {
 
     /// Binds a name; nothing shadows.
     pub(crate) fn bind(&mut self, scope: &Env<'a>, name: &ast::Name, value: Value<'a>) {
+        self.note(name.span, &value);
         if let Some(first) = scope.bind(name, value) {
             self.report(twice(name, first));
         }

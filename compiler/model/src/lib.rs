@@ -13,6 +13,7 @@ mod data;
 mod elab;
 mod elaborate;
 mod expr;
+mod facts;
 mod fit;
 mod host;
 mod layer;
@@ -32,6 +33,7 @@ mod train;
 mod value;
 mod weights;
 
-pub use elaborate::{Counts, Request, data_plan, data_sources, elaborate, seed};
-pub use resolve::{Resolved, resolve};
+pub use elaborate::{Counts, Request, data_plan, data_sources, elaborate, inspect, seed};
+pub use facts::{Fact, Facts};
+pub use resolve::{Binding, ItemRef, Resolved, Unit, resolve, resolve_what_parses};
 pub use settings::Settings;

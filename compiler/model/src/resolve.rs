@@ -10,7 +10,7 @@ use stmc_syntax::ast::{self, ItemKind};
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The main file first.
-    pub(crate) units: Vec<Unit>,
+    pub units: Vec<Unit>,
     /// The program's axes: those that the user's files introduce, and the customary ones.
     pub(crate) axes: BTreeMap<Arc<str>, ProgramAxis>,
 }
@@ -24,10 +24,10 @@ pub(crate) struct ProgramAxis {
 
 /// One file.
 #[derive(Clone, Debug)]
-pub(crate) struct Unit {
+pub struct Unit {
     /// Its tree.
     pub file: ast::File,
-    /// A module of the standard library.
+    /// It is a module of the standard library.
     pub library: bool,
     /// What its top-level names stand for, imports included.
     pub names: BTreeMap<Arc<str>, Binding>,
@@ -35,23 +35,25 @@ pub(crate) struct Unit {
 
 /// What a top-level name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Binding {
+pub enum Binding {
     /// A declaration.
     Item(ItemRef),
-    /// A whole module: `use std.loss as losses`.
+    /// A whole file, by its place among the units: `use std.loss as losses`.
     Module(usize),
 }
 
 /// A declaration: which file, which item of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct ItemRef {
+pub struct ItemRef {
+    /// Its place among the units.
     pub unit: usize,
+    /// Its place among the unit's declarations.
     pub item: usize,
 }
 
 impl Resolved {
     /// The declaration.
-    pub(crate) fn item(&self, at: ItemRef) -> &ast::Item {
+    pub fn item(&self, at: ItemRef) -> &ast::Item {
         &self.units[at.unit].file.items[at.item]
     }
 
@@ -78,6 +80,11 @@ impl Resolved {
         self.main_items().filter_map(name).collect()
     }
 
+    /// The names of the program's axes, sorted.
+    pub fn axes(&self) -> impl Iterator<Item = &str> {
+        self.axes.keys().map(|name| name.as_ref())
+    }
+
     /// Whether the file has a `data` block.
     pub fn has_data(&self) -> bool {
         self.data().is_some()
@@ -91,12 +98,21 @@ pub fn resolve(
     main: SourceId,
     read: &dyn Fn(&str) -> io::Result<String>,
 ) -> Result<Resolved, Vec<Diagnostic>> {
-    let mut loader = Loader { sources, read, loaded: BTreeMap::new(), units: vec![], diagnostics: vec![] };
+    let (resolved, diagnostics) = resolve_what_parses(sources, main, read);
+    if diagnostics.is_empty() { Ok(resolved) } else { Err(diagnostics) }
+}
+
+/// The same for an editor: of files with mistakes it takes what is left of them.
+pub fn resolve_what_parses(
+    sources: &mut Sources,
+    main: SourceId,
+    read: &dyn Fn(&str) -> io::Result<String>,
+) -> (Resolved, Vec<Diagnostic>) {
+    let mut loader =
+        Loader { sources, read, loaded: BTreeMap::new(), units: vec![], diagnostics: vec![], broken: false };
     loader.unit(main, "", false);
-    let Loader { loaded, units, mut diagnostics, .. } = loader;
-    if units.is_empty() {
-        return Err(diagnostics);
-    }
+    let Loader { loaded, units, mut diagnostics, broken, .. } = loader;
+    let told = diagnostics.len();
     let mut resolved = Resolved { units: vec![], axes: BTreeMap::new() };
     let own: Vec<BTreeMap<Arc<str>, Binding>> =
         units.iter().enumerate().map(|(u, unit)| own_names(u, unit, &mut diagnostics)).collect();
@@ -106,7 +122,11 @@ pub fn resolve(
         resolved.units.push(Unit { file: unit.file.clone(), library: unit.library, names });
     }
     resolved.axes = introduced(&resolved.units);
-    if diagnostics.is_empty() { Ok(resolved) } else { Err(diagnostics) }
+    if broken {
+        // What a broken text seems to lack was perhaps there.
+        diagnostics.truncate(told);
+    }
+    (resolved, diagnostics)
 }
 
 struct Loaded {
@@ -122,6 +142,8 @@ struct Loader<'a> {
     loaded: BTreeMap<String, usize>,
     units: Vec<Loaded>,
     diagnostics: Vec<Diagnostic>,
+    /// A text has mistakes.
+    broken: bool,
 }
 
 impl Loader<'_> {
@@ -129,7 +151,9 @@ impl Loader<'_> {
         let text = self.sources.source(source).text.clone();
         let parsed = stmc_syntax::parse(source, &text);
         self.diagnostics.extend(parsed.diagnostics);
-        let Some(file) = parsed.file else { return };
+        self.broken |= parsed.file.is_none();
+        let nothing = || ast::File { doc: None, items: vec![], span: Span::new(source, 0, text.len()) };
+        let file = parsed.file.or(parsed.remains).unwrap_or_else(nothing);
         let uses: Vec<ast::Use> = file.items.iter().filter_map(as_use).cloned().collect();
         self.units.push(Loaded { file, folder: folder.into(), library });
         for import in &uses {

@@ -393,7 +393,7 @@ impl<'a> Elab<'a> {
         let extent = self.scan_extent(scan, axis, &sources, env)?;
         let mut widths = Widths::new();
         loop {
-            let (messages, draws) = (self.diagnostics.len(), self.draws.clone());
+            let (messages, draws, noted) = (self.diagnostics.len(), self.draws.clone(), self.noted());
             let pass = self.scan_pass(scan, axis, extent, &sources, widths.clone(), span, env)?;
             match pass {
                 Pass::Done(value) => return Ok(value),
@@ -401,6 +401,7 @@ impl<'a> Elab<'a> {
             }
             self.diagnostics.truncate(messages);
             self.draws = draws;
+            self.forget_since(noted);
         }
     }
 

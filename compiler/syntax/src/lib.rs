@@ -8,8 +8,8 @@ mod tree;
 
 // Text that does not parse to messages.
 mod recover;
-mod tokens;
-mod words;
+pub mod tokens;
+pub mod words;
 
 // Tree and text to text.
 mod dump;

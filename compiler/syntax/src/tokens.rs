@@ -6,7 +6,7 @@ use stmc_base::{SourceId, Span};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Blanks on one line.
     Space,
     /// One line break.
@@ -33,18 +33,18 @@ pub(crate) enum Kind {
 
 /// A token and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token<'t> {
+pub struct Token<'t> {
     /// What it is.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// First byte.
-    pub(crate) start: usize,
+    pub start: usize,
     /// Its text.
-    pub(crate) text: &'t str,
+    pub text: &'t str,
 }
 
 impl Token<'_> {
     /// One past the last byte.
-    pub(crate) fn end(&self) -> usize {
+    pub fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
@@ -54,22 +54,22 @@ impl Token<'_> {
     }
 
     /// Is it this sign?
-    pub(crate) fn is_sign(&self, text: &str) -> bool {
+    pub fn is_sign(&self, text: &str) -> bool {
         self.kind == Kind::Sign && self.text == text
     }
 
     /// `(`, `[` or `{`.
-    pub(crate) fn opens(&self) -> bool {
+    pub fn opens(&self) -> bool {
         self.kind == Kind::Sign && matches!(self.text, "(" | "[" | "{")
     }
 
     /// `)`, `]` or `}`.
-    pub(crate) fn closes(&self) -> bool {
+    pub fn closes(&self) -> bool {
         self.kind == Kind::Sign && matches!(self.text, ")" | "]" | "}")
     }
 
     /// Blanks and comments: what the grammar skips.
-    pub(crate) fn is_trivia(&self) -> bool {
+    pub fn is_trivia(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::Comment)
     }
 
@@ -94,7 +94,7 @@ pub(crate) fn closing(open: &str) -> &'static str {
 }
 
 /// The tokens of a text.
-pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
+pub fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut pairs = Grammar::parse(Rule::tokens, text).expect("every character is some token");
     let all = pairs.next().expect("a parse gives its rule").into_inner();
     all.filter_map(|p| Some(Token { kind: kind(p.as_rule())?, start: p.as_span().start(), text: p.as_str() }))

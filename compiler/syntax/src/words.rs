@@ -2,7 +2,7 @@
 use stmc_base::{Code, Diagnostic, Span};
 
 /// What begins a declaration of a file.
-pub(crate) const ITEMS: &[&str] = &[
+pub const ITEMS: &[&str] = &[
     "use",
     "axis",
     "axes",
@@ -20,15 +20,15 @@ pub(crate) const ITEMS: &[&str] = &[
 ];
 
 /// What begins a statement of a block, besides names.
-pub(crate) const STATEMENTS: &[&str] =
+pub const STATEMENTS: &[&str] =
     &["let", "param", "buffer", "carry", "yield", "axis", "axes", "assert", "fn", "scan"];
 
 /// What begins a line of a `data` block.
-pub(crate) const DATA_LINES: &[&str] =
+pub const DATA_LINES: &[&str] =
     &["from", "field", "let", "sample", "split", "balance", "augment", "assert", "axis"];
 
 /// Reserved words: never names.
-pub(crate) const RESERVED: &[&str] = &[
+pub const RESERVED: &[&str] = &[
     "let", "if", "then", "else", "for", "in", "scan", "carry", "yield", "true", "false", "and", "or", "not",
 ];
 
