@@ -1,8 +1,8 @@
 //! Loops put into a better order for this processor, before code is made of them.
 //!
 //! Works on nests of parallel loops around one loop over lanes with nothing but plain values between: there every
-//! order of iterations gives the same result. Loops that walk memory as one are merged, the loop along which memory is
-//! best read and written becomes the one over lanes, and long lanes are shared out. Everything else stays as it is.
+//! order of iterations gives the same result. The loop along which memory is best read and written becomes the one over
+//! lanes, and long lanes are shared out. Everything else stays as it is.
 
 use crate::code::stages::{TILE, is_function};
 use crate::prepare::{UNIT_COST, cost};
@@ -46,7 +46,6 @@ pub(crate) enum Tiled {
 /// The block in its best order.
 pub(crate) fn schedule(mut block: Block) -> Loops {
     let Some(mut nest) = Nest::of(&block) else { return Loops { block, tiled: Tiled::No } };
-    nest.merge();
     nest.choose_lanes();
     nest.share_lanes(&mut block);
     let tiled = nest.tile(&mut block);
@@ -82,45 +81,6 @@ impl Nest {
         })
     }
 
-    /// Makes one loop of two wherever every index moves as far in all of the inner one as in one step of the outer.
-    fn merge(&mut self) {
-        while let Some((outer, inner)) = self.mergeable() {
-            let (gone, steps) = self.loops[outer];
-            self.loops[inner].1 *= steps;
-            self.loops.remove(outer);
-            let drop = |index: &mut Affine| index.terms.retain(|(value, _)| *value != gone);
-            self.before.iter_mut().chain(&mut self.body).for_each(|stmt| each_index(stmt, &mut |i| drop(i)));
-        }
-    }
-
-    fn mergeable(&self) -> Option<(usize, usize)> {
-        let pairs = (0..self.loops.len()).flat_map(|i| (0..self.loops.len()).map(move |j| (i, j)));
-        pairs.filter(|(i, j)| i != j).find(|&(i, j)| {
-            let ((outer, _), (inner, extent)) = (self.loops[i], self.loops[j]);
-            // A merged loop in the middle would be in nobody's interest; lanes and their neighbours are.
-            let near = j + 1 == self.loops.len() || i + 1 == j;
-            near && !self.is_value(outer)
-                && !self.is_value(inner)
-                && self
-                    .indices()
-                    .iter()
-                    .all(|index| index.factor(outer) == index.factor(inner) * extent as i64)
-        })
-    }
-
-    /// Whether a loop's variable is used otherwise than in an index.
-    fn is_value(&self, var: ValId) -> bool {
-        self.before.iter().chain(&self.body).any(|stmt| uses_value(stmt, var))
-    }
-
-    fn indices(&self) -> Vec<Affine> {
-        let mut indices = vec![];
-        for mut stmt in self.before.iter().chain(&self.body).cloned() {
-            each_index(&mut stmt, &mut |index| indices.push(index.clone()));
-        }
-        indices
-    }
-
     /// Gives the lanes to the loop whose accesses are cheapest.
     fn choose_lanes(&mut self) {
         let last = self.loops.len() - 1;
@@ -142,9 +102,9 @@ impl Nest {
         let last = candidate + 1 == self.loops.len();
         let mut cost = 0.0;
         for (stmts, shared) in [(&self.before, last), (&self.body, false)] {
-            for mut stmt in stmts.iter().cloned() {
-                let weight = weight(&stmt, if shared { 0.1 } else { 1.0 });
-                each_index(&mut stmt, &mut |index| {
+            for stmt in stmts {
+                let weight = weight(stmt, if shared { 0.1 } else { 1.0 });
+                each_index(stmt, &mut |index| {
                     cost += weight * if matches!(index.factor(var), 0 | 1) { 1.0 } else { SCATTERED };
                 });
             }
@@ -232,21 +192,9 @@ fn sums_outside(body: &[Stmt], set: &mut Vec<stmc_ir::kernel::LocalId>) -> bool 
     })
 }
 
-fn each_index(stmt: &mut Stmt, visit: &mut dyn FnMut(&mut Affine)) {
-    match stmt {
-        Stmt::Let { inst: Inst::Load { index, .. } | Inst::Index(index), .. } | Stmt::Store { index, .. } => {
-            visit(index);
-        }
-        Stmt::For { body, .. } => body.iter_mut().for_each(|stmt| each_index(stmt, visit)),
-        Stmt::Let { .. } | Stmt::Set { .. } => {}
-    }
-}
-
-fn uses_value(stmt: &Stmt, var: ValId) -> bool {
-    match stmt {
-        Stmt::Let { inst: Inst::Core(_, args), .. } => args.contains(&var),
-        Stmt::Set { value, .. } | Stmt::Store { value, .. } => *value == var,
-        Stmt::For { body, .. } => body.iter().any(|stmt| uses_value(stmt, var)),
-        Stmt::Let { .. } => false,
+fn each_index(stmt: &Stmt, visit: &mut dyn FnMut(&Affine)) {
+    stmt.index().into_iter().for_each(&mut *visit);
+    if let Stmt::For { body, .. } = stmt {
+        body.iter().for_each(|stmt| each_index(stmt, visit));
     }
 }

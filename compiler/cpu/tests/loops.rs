@@ -295,7 +295,7 @@ fn random_kernels() {
 }
 
 /// Nests of parallel loops around lanes, which may be put into another order: results that walk memory in any order,
-/// short lanes, values between the loops, loops that can be merged.
+/// short lanes, values between the loops.
 #[test]
 fn nests_are_put_in_order() {
     for seed in 0..120 {

@@ -312,6 +312,26 @@ impl Block {
     }
 }
 
+impl Stmt {
+    /// The index that a statement computes with, not those of the statements inside it.
+    pub fn index(&self) -> Option<&Affine> {
+        match self {
+            Stmt::Let { inst: Inst::Load { index, .. } | Inst::Index(index), .. }
+            | Stmt::Store { index, .. } => Some(index),
+            Stmt::Let { .. } | Stmt::For { .. } | Stmt::Set { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn index_mut(&mut self) -> Option<&mut Affine> {
+        match self {
+            Stmt::Let { inst: Inst::Load { index, .. } | Inst::Index(index), .. }
+            | Stmt::Store { index, .. } => Some(index),
+            Stmt::Let { .. } | Stmt::For { .. } | Stmt::Set { .. } => None,
+        }
+    }
+}
+
 impl Contraction {
     /// Multiplications (an addition goes with each).
     pub fn multiplications(&self) -> usize {

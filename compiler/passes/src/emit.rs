@@ -324,7 +324,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
                 body,
             }];
         }
-        self.block.stmts = body;
+        self.block.stmts = coalesce(body);
         let scalars = self.scalars.iter().map(|s| match s {
             ScalarArg::Host(_) => DType::F32,
             _ => DType::I32,
@@ -336,7 +336,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
             body: Body::Loops(self.block),
         };
         let buffers = self.params.into_iter().map(|p| p.0).collect();
-        Emitted { kernel: coalesce(kernel), buffers, scalars: self.scalars, spans: self.spans }
+        Emitted { kernel, buffers, scalars: self.scalars, spans: self.spans }
     }
 
     fn range_of(&self, index: &Affine) -> (i64, i64) {
