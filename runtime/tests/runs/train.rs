@@ -233,7 +233,7 @@ fn a_full_disk_is_an_error_and_the_checkpoint_before_stays() {
     let command = |program: &str, args: &[&str]| {
         std::process::Command::new(program).args(args).arg(&disk).output().is_ok_and(|o| o.status.success())
     };
-    if !command("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs"]) {
+    if !command("mount", &["-t", "tmpfs", "-o", "size=128k", "tmpfs"]) {
         eprintln!("SKIPPED: a small file system cannot be mounted here");
         return;
     }
