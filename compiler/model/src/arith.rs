@@ -1,5 +1,5 @@
 //! Operators: on statics while compiling, on host scalars as expressions, on tensors as nodes.
-use crate::elab::{Elab, Eval};
+use crate::elab::{Elab, Eval, Failed};
 use crate::host;
 use crate::value::{Spanned, Tensor, Value};
 use std::rc::Rc;
@@ -54,7 +54,7 @@ impl<'a> Elab<'a> {
         op_span: Span,
         left: &Spanned<'a>,
         right: &Spanned<'a>,
-    ) -> crate::elab::Failed {
+    ) -> Failed {
         let message =
             format!("`{}` does not take {} and {}", op.text(), left.value.kind(), right.value.kind());
         let mut diagnostic = Diagnostic::new(Code::E0403, op_span, message)
@@ -371,17 +371,13 @@ impl<'a> Elab<'a> {
         let (a, b) = (&left.0, &right.0);
         for d in a.dims() {
             let Some(extent) = b.extent(d.axis).filter(|e| *e != d.extent) else { continue };
-            let axis = self.axis_name(d.axis);
-            let mut message = format!("`{axis}` is {} here and {extent} there", d.extent);
-            let mut diagnostic = Diagnostic::new(Code::E0201, left.1, String::new())
-                .here(format!("{axis}: {}", d.extent))
-                .label(right.1, format!("{axis}: {extent}"));
+            let mut diagnostic = self.two_extents(d.axis, (d.extent, left.1), (extent, right.1));
             if d.extent == 1 || extent == 1 {
-                message += "; an extent of 1 does not broadcast";
+                let axis = self.axis_name(d.axis);
+                diagnostic.message += "; an extent of 1 does not broadcast";
                 diagnostic =
                     diagnostic.help(format!("`squeeze(x, {axis})` on the one that has a single step"));
             }
-            diagnostic.message = message;
             return Err(self.error(diagnostic));
         }
         let batch = self.batch();
@@ -401,6 +397,19 @@ impl<'a> Elab<'a> {
             .label(right.1, self.show_type(b))
             .help("`rename` an axis, or `expand` one operand if that is meant");
         Err(self.error(diagnostic))
+    }
+
+    /// An axis has one extent in one operand, another in the other.
+    pub(crate) fn two_extents(
+        &self,
+        axis: AxisId,
+        (here, span): (usize, Span),
+        (there, other): (usize, Span),
+    ) -> Diagnostic {
+        let axis = self.axis_name(axis);
+        Diagnostic::new(Code::E0201, span, format!("`{axis}` is {here} here and {there} there"))
+            .here(format!("{axis}: {here}"))
+            .label(other, format!("{axis}: {there}"))
     }
 
     /// `(row, col)`, or `row` alone.

@@ -1,7 +1,7 @@
 //! Built-in functions: one row each. What a row does stands in `pointwise.rs`, `reduce.rs` and `shape.rs`.
 use crate::axis::{Naming, label_word};
 use crate::call::Operand;
-use crate::elab::{Context, Elab, Eval};
+use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scope::Env;
 use crate::value::{Spanned, Tensor, Value};
 use crate::{names, pointwise, reduce, shape};
@@ -345,7 +345,7 @@ impl<'a> Elab<'a> {
         Ok(())
     }
 
-    fn no_argument(&mut self, builtin: &'static Builtin, label: &ast::AxisRef) -> crate::elab::Failed {
+    fn no_argument(&mut self, builtin: &'static Builtin, label: &ast::AxisRef) -> Failed {
         let word = label_word(label).unwrap_or_else(|| "taps".into());
         let message = format!("`{}` has no argument `{word}`", builtin.name);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);

@@ -1,6 +1,6 @@
 //! Calls, pipes, indexing and members.
 use crate::axis::{Naming, label_word};
-use crate::elab::{Context, Elab, Eval};
+use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scope::{Env, Scope};
 use crate::value::{Closure, Layer, Rule, Spanned, Tensor, Value, show};
 use crate::{arith, names};
@@ -281,12 +281,7 @@ impl<'a> Elab<'a> {
         }
     }
 
-    fn no_parameter(
-        &mut self,
-        callee: &ast::Name,
-        parameters: &[Parameter],
-        label: &ast::AxisRef,
-    ) -> crate::elab::Failed {
+    fn no_parameter(&mut self, callee: &ast::Name, parameters: &[Parameter], label: &ast::AxisRef) -> Failed {
         let word = label_word(label).unwrap_or_else(|| "taps".into());
         let message = format!("`{}` has no argument `{word}`", callee.text);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);

@@ -514,6 +514,26 @@ fn predicate<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eva
 
 // ---------------------------------------------------------------- reading
 
+/// Besides the functions of one number, what may stand under an index: it works element by element, or reads each of its
+/// arguments under the same index.
+const BY_ELEMENT: &[&str] = &[
+    "where",
+    "div",
+    "mod",
+    "log10",
+    "radians",
+    "f32",
+    "i32",
+    "stop_gradient",
+    "zeros",
+    "ones",
+    "one_hot",
+    "concat",
+    "stack",
+    "len",
+    "fit",
+];
+
 impl<'a> Elab<'a> {
     /// The block being read.
     pub(crate) fn open_data(&self) -> &DataState<'a> {
@@ -633,24 +653,9 @@ impl<'a> Elab<'a> {
 
     /// Only what works element by element can stand under an index.
     pub(crate) fn check_index_context(&mut self, builtin: &Builtin, span: Span) -> Eval<()> {
-        let moves = !matches!(
-            builtin.name,
-            "stack"
-                | "concat"
-                | "fit"
-                | "zeros"
-                | "ones"
-                | "where"
-                | "div"
-                | "mod"
-                | "f32"
-                | "i32"
-                | "len"
-                | "one_hot"
-        ) && crate::host::function(builtin.name).is_none()
-            && !matches!(builtin.name, "log10" | "radians" | "stop_gradient");
+        let elementwise = BY_ELEMENT.contains(&builtin.name) || crate::host::function(builtin.name).is_some();
         let data = self.open_data();
-        if moves && !data.index.is_empty() {
+        if !elementwise && !data.index.is_empty() {
             return Err(
                 self.unbuilt(span, &format!("`{}` under an index (index its operand instead)", builtin.name))
             );

@@ -5,6 +5,7 @@ use crate::value::{Spanned, Value};
 use stmc_base::{Code, Span};
 use stmc_ir::HostExpr;
 use stmc_ir::host::{HostBinary, HostUnary};
+use stmc_ir::ops::Scalar;
 use stmc_syntax::ast::{self, BinaryOp};
 
 /// The variable that counts updates, 0 at the first.
@@ -41,23 +42,25 @@ pub(crate) fn operator(op: BinaryOp) -> Option<HostBinary> {
     })
 }
 
-/// The function of that name. `None`: the host has none.
-pub(crate) fn function(name: &str) -> Option<HostUnary> {
-    Some(match name {
-        "exp" => HostUnary::Exp,
-        "log" => HostUnary::Log,
-        "sqrt" => HostUnary::Sqrt,
-        "sin" => HostUnary::Sin,
-        "cos" => HostUnary::Cos,
-        "tanh" => HostUnary::Tanh,
-        "sigmoid" => HostUnary::Sigmoid,
-        "erf" => HostUnary::Erf,
-        "abs" => HostUnary::Abs,
-        "floor" => HostUnary::Floor,
-        "round" => HostUnary::Round,
-        "sign" => HostUnary::Sign,
-        _ => return None,
-    })
+/// Functions of one number: by name, on the host, on tensors.
+const FUNCTIONS: &[(&str, HostUnary, Scalar)] = &[
+    ("exp", HostUnary::Exp, Scalar::Exp),
+    ("log", HostUnary::Log, Scalar::Log),
+    ("sqrt", HostUnary::Sqrt, Scalar::Sqrt),
+    ("sin", HostUnary::Sin, Scalar::Sin),
+    ("cos", HostUnary::Cos, Scalar::Cos),
+    ("tanh", HostUnary::Tanh, Scalar::Tanh),
+    ("sigmoid", HostUnary::Sigmoid, Scalar::Sigmoid),
+    ("erf", HostUnary::Erf, Scalar::Erf),
+    ("abs", HostUnary::Abs, Scalar::Abs),
+    ("floor", HostUnary::Floor, Scalar::Floor),
+    ("round", HostUnary::Round, Scalar::Round),
+    ("sign", HostUnary::Sign, Scalar::Sign),
+];
+
+/// The function of that name, on the host and on tensors. `None`: it is none of one number.
+pub(crate) fn function(name: &str) -> Option<(HostUnary, Scalar)> {
+    FUNCTIONS.iter().find(|f| f.0 == name).map(|f| (f.1, f.2))
 }
 
 /// A host expression as a value: a static one where it folds to a number.

@@ -207,18 +207,22 @@ impl<'a> Elab<'a> {
         Ok(())
     }
 
+    /// A declared dtype. `None`: none is declared.
+    pub(crate) fn dtype(&mut self, declared: Option<ast::DType>, span: Span) -> Eval<Option<DType>> {
+        match declared {
+            None => Ok(None),
+            Some(ast::DType::F32) => Ok(Some(DType::F32)),
+            Some(ast::DType::I32) => Ok(Some(DType::I32)),
+            Some(ast::DType::Bool) => Ok(Some(DType::Bool)),
+            Some(other) => Err(self.unbuilt(span, &format!("the type `{}`", other.text()))),
+        }
+    }
+
     /// A value's dtype against a declared one.
     pub(crate) fn check_dtype(&mut self, declared: Option<ast::DType>, found: DType, span: Span) -> Eval<()> {
-        let wanted = match declared {
-            None => return Ok(()),
-            Some(ast::DType::F32) => DType::F32,
-            Some(ast::DType::I32) => DType::I32,
-            Some(ast::DType::Bool) => DType::Bool,
-            Some(other) => return Err(self.unbuilt(span, &format!("the type `{}`", other.text()))),
-        };
-        if wanted == found {
+        let Some(wanted) = self.dtype(declared, span)?.filter(|wanted| *wanted != found) else {
             return Ok(());
-        }
+        };
         let message = format!("this is {}, but {} is declared", found.name(), wanted.name());
         let diagnostic = Diagnostic::new(Code::E0408, span, message);
         Err(self.error(diagnostic.help(format!("cast it: `{}(x)`", wanted.name()))))

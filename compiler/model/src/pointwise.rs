@@ -12,7 +12,7 @@ use stmc_ir::{DType, HostExpr, Op, Type};
 /// `exp`, `sqrt` and the like: of statics, of host scalars, of tensors.
 pub(crate) fn function<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let x = bound.value(0);
-    let on_host = host::function(bound.name).expect("each of these is a host function too");
+    let (on_host, op) = host::function(bound.name).expect("the table of functions has it");
     match &x.value {
         Value::Int(i) if bound.name == "abs" => Ok(Value::Int(i.saturating_abs())),
         Value::Float(f) | Value::Percent(f) if matches!(bound.name, "floor" | "round") && f.is_finite() => {
@@ -25,27 +25,9 @@ pub(crate) fn function<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
                 "abs" | "sign" => *t,
                 _ => elab.float(*t, x.span)?,
             };
-            elab.scalar(scalar(bound.name), &[t], bound.span).map(Value::Tensor)
+            elab.scalar(op, &[t], bound.span).map(Value::Tensor)
         }
         other => Err(elab.wrong_kind(other, "a number or a tensor", x.span)),
-    }
-}
-
-fn scalar(name: &str) -> Scalar {
-    match name {
-        "exp" => Scalar::Exp,
-        "log" => Scalar::Log,
-        "sqrt" => Scalar::Sqrt,
-        "sin" => Scalar::Sin,
-        "cos" => Scalar::Cos,
-        "tanh" => Scalar::Tanh,
-        "sigmoid" => Scalar::Sigmoid,
-        "erf" => Scalar::Erf,
-        "abs" => Scalar::Abs,
-        "floor" => Scalar::Floor,
-        "round" => Scalar::Round,
-        "sign" => Scalar::Sign,
-        _ => unreachable!("the table has no other function"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Built-in functions that remove axes, and statics about axes. In a metric, reductions over `batch` go to `metric.rs`.
 use crate::builtins::Bound;
-use crate::elab::{Context, Elab, Eval};
+use crate::elab::{Context, Elab, Eval, Failed};
 use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::ops::{Dot, Expand, Reduce, Reduction, Scalar};
@@ -182,7 +182,7 @@ fn over(
 }
 
 /// A reduction of everything in a model.
-fn bare(elab: &mut Elab<'_>, x: Tensor, name: &str, span: Span) -> crate::elab::Failed {
+fn bare(elab: &mut Elab<'_>, x: Tensor, name: &str, span: Span) -> Failed {
     let batch = elab.batch();
     let axes = elab.axes_of(x);
     let others: Vec<String> = axes.iter().filter(|a| **a != batch).map(|a| elab.axis_name(*a)).collect();
@@ -287,10 +287,8 @@ pub(crate) fn dot<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
     let (ta, tb) = (elab.ty(a.0), elab.ty(b.0));
     for d in ta.dims() {
         let Some(extent) = tb.extent(d.axis).filter(|e| *e != d.extent) else { continue };
-        let axis = elab.axis_name(d.axis);
-        let message = format!("`{axis}` is {} here and {extent} there", d.extent);
-        let diagnostic = Diagnostic::new(Code::E0201, a.1, message).here(format!("{axis}: {}", d.extent));
-        return Err(elab.error(diagnostic.label(b.1, format!("{axis}: {extent}"))));
+        let diagnostic = elab.two_extents(d.axis, (d.extent, a.1), (extent, b.1));
+        return Err(elab.error(diagnostic));
     }
     if over.is_empty() {
         return elab.scalar(Scalar::Mul, &[a.0, b.0], bound.span).map(Value::Tensor);

@@ -239,11 +239,7 @@ impl<'a> Elab<'a> {
         let ast::TypeKind::Tensor { dtype, shape, .. } = &ty.kind else {
             return Err(self.fail(Code::E0403, ty.span, "a carry has a tensor's type: `[channel: 16]`"));
         };
-        let like = match dtype {
-            Some(ast::DType::I32) => DType::I32,
-            Some(ast::DType::Bool) => DType::Bool,
-            _ => DType::F32,
-        };
+        let like = self.dtype(*dtype, ty.span)?.unwrap_or(DType::F32);
         let tensor = self.tensor(&value, Some(like))?;
         self.check_dtype(*dtype, self.ty(tensor).dtype, value.span)?;
         let given = self.ty(tensor);
@@ -440,11 +436,8 @@ impl<'a> Elab<'a> {
             let extent = self.extent(*tensor, axis, *span)?;
             match found {
                 Some((first, place)) if first != extent => {
-                    let name = self.axis_name(axis);
-                    let message = format!("`{name}` is {first} here and {extent} there");
-                    let diagnostic =
-                        Diagnostic::new(Code::E0201, place, message).here(format!("{name}: {first}"));
-                    return Err(self.error(diagnostic.label(*span, format!("{name}: {extent}"))));
+                    let diagnostic = self.two_extents(axis, (first, place), (extent, *span));
+                    return Err(self.error(diagnostic));
                 }
                 _ => found = Some((extent, *span)),
             }

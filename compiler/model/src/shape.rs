@@ -1,7 +1,7 @@
 //! Built-in functions that move elements: names, order, windows.
 use crate::axis::Naming;
 use crate::builtins::Bound;
-use crate::elab::{Elab, Eval};
+use crate::elab::{Elab, Eval, Failed};
 use crate::reduce::expanded;
 use crate::value::{Spanned, Tensor, Value};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ fn arrows<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Vec<&'a ast::Arg>>
     Ok(bound.raws.clone())
 }
 
-fn there_already(elab: &mut Elab<'_>, x: Tensor, axis: AxisId, span: Span) -> crate::elab::Failed {
+fn there_already(elab: &mut Elab<'_>, x: Tensor, axis: AxisId, span: Span) -> Failed {
     let (name, ty) = (elab.axis_name(axis), elab.ty(x));
     let message = format!("`{name}` is there already in {}", elab.show_type(&ty));
     elab.fail(Code::E0204, span, message)

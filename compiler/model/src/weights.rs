@@ -1,7 +1,7 @@
 //! Weights: declared in layers, numbered by path, put in the order of declaration at the end.
 use crate::axis::TypedExtent;
 use crate::call::Operand;
-use crate::elab::{Context, Elab, Eval};
+use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scope::Env;
 use crate::value::{Spanned, Value, join};
 use stmc_base::{Code, Diagnostic, Span};
@@ -78,7 +78,7 @@ impl<'a> Elab<'a> {
     }
 
     /// The message about a layer with weights that has no name.
-    pub(crate) fn nameless_weights(&mut self, layer: &str, span: Span) -> crate::elab::Failed {
+    pub(crate) fn nameless_weights(&mut self, layer: &str, span: Span) -> Failed {
         let place = self.calls.last().copied().unwrap_or(span);
         let message = format!("`{layer}` has weights or a state, so it needs a name");
         let diagnostic = Diagnostic::new(Code::E0506, place, message);
@@ -102,12 +102,7 @@ impl<'a> Elab<'a> {
         if *missing {
             return Err(self.unbuilt(ty.span, "a value that may be missing"));
         }
-        let dtype = match dtype {
-            None | Some(ast::DType::F32) => DType::F32,
-            Some(ast::DType::I32) => DType::I32,
-            Some(ast::DType::Bool) => DType::Bool,
-            Some(other) => return Err(self.unbuilt(ty.span, &format!("the type `{}`", other.text()))),
-        };
+        let dtype = self.dtype(*dtype, ty.span)?.unwrap_or(DType::F32);
         let mut dims = vec![];
         for dim in self.dims(shape.as_deref().unwrap_or_default(), scope)? {
             let known = self.instances.last().and_then(|i| i.extents.get(&dim.axis).copied());
