@@ -1,6 +1,7 @@
-//! What every phase shares: places in the source, diagnostics, typed ids, and the data schema.
+//! What every phase shares: places in the source, diagnostics, typed ids, dates, and the data schema.
 
 pub mod codes;
+pub mod date;
 pub mod diagnostic;
 pub mod id;
 pub mod schema;

@@ -74,12 +74,12 @@ impl Array {
 
     /// The array as a schema shows it.
     pub(crate) fn variable(&self, name: &str) -> Variable {
-        let axis = |&extent: &usize| SchemaAxis { name: String::new(), extent };
+        let axis = |&extent: &usize| SchemaAxis::new("", extent);
         Variable {
             name: name.into(),
             dtype: self.dtype.clone(),
             axes: self.extents.iter().map(axis).collect(),
-            unit: None,
+            ..Variable::default()
         }
     }
 

@@ -72,8 +72,8 @@ fn described(text: &str) -> Vec<Variable> {
 
 fn variable(name: &str, axes: &[(&str, usize)]) -> Variable {
     let axes =
-        axes.iter().map(|(name, extent)| SchemaAxis { name: name.to_string(), extent: *extent }).collect();
-    Variable { name: name.to_string(), dtype: "f32".into(), axes, unit: None }
+        axes.iter().map(|(name, extent)| SchemaAxis::new(name, *extent)).collect();
+    Variable { name: name.to_string(), dtype: "f32".into(), axes, ..Variable::default() }
 }
 
 /// Messages as a terminal shows them.

@@ -23,8 +23,8 @@ pub struct Counting {
 
 impl Counting {
     pub fn new(extents: &[usize]) -> Counting {
-        let axes = extents.iter().map(|&extent| SchemaAxis { name: String::new(), extent }).collect();
-        let variable = Variable { name: String::new(), dtype: "f32".into(), axes, unit: None };
+        let axes = extents.iter().map(|&extent| SchemaAxis::new("", extent)).collect();
+        let variable = Variable { name: String::new(), dtype: "f32".into(), axes, ..Variable::default() };
         let schema = SourceSchema { origin: "counting".into(), variables: vec![variable] };
         Counting { schema, extents: extents.to_vec(), broken: None }
     }
