@@ -216,8 +216,7 @@ impl Canvas {
 }
 
 fn difference(truth: &Image, forecast: &Image) -> impl Iterator<Item = f32> {
-    let pairs: Vec<(f32, f32)> = truth.values.iter().copied().zip(forecast.values.iter().copied()).collect();
-    pairs.into_iter().map(|(t, f)| f - t)
+    truth.values.iter().zip(&forecast.values).map(|(t, f)| f - t)
 }
 
 fn extremes<'a>(images: impl Iterator<Item = &'a Image>) -> (f32, f32) {

@@ -114,11 +114,6 @@ impl RunFolder {
         self.log.set_len(bytes).map_err(|e| RunError::file(&self.path.join(LOG), e))
     }
 
-    /// The log's lines.
-    pub fn log(&self) -> Result<Vec<serde_json::Value>> {
-        read_log(&self.path)
-    }
-
     /// Saves a checkpoint as the last one; with `Mark::Best` as the best one too. `checkpoint.state.log_bytes` is set here.
     pub fn save(&mut self, checkpoint: &mut Checkpoint, mark: Mark) -> Result<()> {
         let length = self.log.sync_all().and_then(|()| self.log.metadata());
@@ -172,12 +167,6 @@ pub fn config(path: &Path) -> Result<Config> {
         return Err(RunError::file(path, "there is no run in it (no config.json)"));
     }
     serde_json::from_str(&files::read_text(&file)?).map_err(|e| RunError::file(&file, e))
-}
-
-/// Where the weights of a checkpoint stand: the best ones if `keep` chose any, else the last. `None`: nothing is saved yet.
-pub fn weights_file(path: &Path) -> Option<PathBuf> {
-    let folder = checkpoint_folder(path, Mark::Best).or_else(|| checkpoint_folder(path, Mark::Last));
-    folder.map(|f| f.join(WEIGHTS))
 }
 
 /// Reads a checkpoint. `None`: the run has none under this mark.
@@ -276,7 +265,7 @@ mod tests {
             drop(folder);
             let mut folder = RunFolder::open(&path).unwrap();
             folder.cut_log(load(&path, Mark::Last).unwrap().unwrap().state.log_bytes).unwrap();
-            assert_eq!(folder.log().unwrap().len() as u64, last);
+            assert_eq!(read_log(&path).unwrap().len() as u64, last);
             assert!(!path.join(CHECKPOINTS).join(".draft").exists());
             folder.save(&mut checkpoint(2), Mark::Best).unwrap();
             assert_eq!((step_of(&path, Mark::Best), step_of(&path, Mark::Last)), (2, 2));
@@ -302,6 +291,6 @@ mod tests {
             .collect();
         kept.sort();
         assert_eq!(kept, ["000001", "000003"]);
-        assert_eq!(weights_file(place.path()), Some(place.path().join("checkpoints/000001").join(WEIGHTS)));
+        assert_eq!((step_of(place.path(), Mark::Best), step_of(place.path(), Mark::Last)), (1, 3));
     }
 }

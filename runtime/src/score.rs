@@ -146,20 +146,9 @@ fn combined(combine: Combine, a: f64, b: f64) -> f64 {
     match combine {
         Combine::Sum => a + b,
         // A NaN stays: `f64::min` would drop it.
-        Combine::Min => {
-            if b < a || b.is_nan() {
-                b
-            } else {
-                a
-            }
-        }
-        Combine::Max => {
-            if b > a || b.is_nan() {
-                b
-            } else {
-                a
-            }
-        }
+        Combine::Min if b < a || b.is_nan() => b,
+        Combine::Max if b > a || b.is_nan() => b,
+        Combine::Min | Combine::Max => a,
     }
 }
 

@@ -169,7 +169,7 @@ fn decode(dtype: Dtype, data: &[u8]) -> Option<(DType, Vec<u32>)> {
         Dtype::F32 => (DType::F32, each(data, u32::from_le_bytes)),
         Dtype::F64 => (DType::F32, each(data, |b| float(f64::from_le_bytes(b) as f32))),
         Dtype::BF16 => (DType::F32, each(data, |b| u32::from(u16::from_le_bytes(b)) << 16)),
-        Dtype::F16 => (DType::F32, each(data, |b| float(half(u16::from_le_bytes(b))))),
+        Dtype::F16 => (DType::F32, each(data, |b| float(stmc_data::half(u16::from_le_bytes(b))))),
         Dtype::I32 => (DType::I32, each(data, u32::from_le_bytes)),
         Dtype::I64 => (DType::I32, each(data, |b| i64::from_le_bytes(b) as u32)),
         Dtype::I16 => (DType::I32, each(data, |b| i32::from(i16::from_le_bytes(b)) as u32)),
@@ -178,18 +178,6 @@ fn decode(dtype: Dtype, data: &[u8]) -> Option<(DType, Vec<u32>)> {
         Dtype::BOOL => (DType::Bool, each(data, |[b]| u32::from(b != 0))),
         _ => return None,
     })
-}
-
-/// IEEE half precision.
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    match exponent {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
-    }
 }
 
 #[cfg(test)]
@@ -205,14 +193,6 @@ mod tests {
         assert_eq!(Tensor::concat(&parts, 1), Some(t.clone()));
         assert_eq!(Tensor::concat(&[t.slice(0, 0, 1), t.slice(0, 1, 2)], 0), Some(t.clone()));
         assert_eq!(Tensor::concat(&[t.clone(), t.slice(1, 0, 1)], 0), None);
-    }
-
-    #[test]
-    fn half_precision_is_read() {
-        for (bits, value) in [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 2f32.powi(-24)), (0x7bff, 65504.0)] {
-            assert_eq!(half(bits), value);
-        }
-        assert!(half(0x7e00).is_nan() && half(0xfc00) == f32::NEG_INFINITY);
     }
 
     #[test]

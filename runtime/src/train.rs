@@ -158,7 +158,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
             Watching::Shown => Progress::new(state.step, train.steps as u64),
             Watching::Silent => Progress::silent(state.step, train.steps as u64),
         };
-        let history = history(&folder.log()?, train);
+        let history = history(&folder::read_log(folder.path())?, train);
         let now = Instant::now();
         Ok(Trainer {
             terms: terms.collect(),

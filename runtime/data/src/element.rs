@@ -146,7 +146,7 @@ impl Run<'_> {
 }
 
 /// An IEEE half as a single: exact.
-fn half(bits: u16) -> f32 {
+pub fn half(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let magnitude = u32::from(bits & 0x7fff) << 13;
     if magnitude >= 0x7c00 << 13 {

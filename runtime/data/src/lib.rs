@@ -20,6 +20,7 @@ mod split;
 mod storms;
 
 pub use dataset::Dataset;
+pub use element::half;
 pub use error::DataError;
 pub use loader::{Batch, Loader, Position};
 pub use npy::{read_npy, write_npy};

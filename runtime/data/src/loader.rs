@@ -3,7 +3,6 @@
 use crate::draw::Stream;
 use crate::samples::steps;
 use crate::{DataError, Dataset, Samples};
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use stmc_base::Diagnostic;
@@ -11,7 +10,7 @@ use stmc_ir::data::Slab;
 use stmc_ir::program::{Buffer, BufferDim};
 
 /// A place in the sequence of batches. The default is the start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct Position {
     /// Passes over the part before this one.
     pub epoch: usize,
@@ -113,11 +112,6 @@ impl Loader {
             Order::Fixed => self.len().div_ceil(self.batch),
             Order::Shuffled { .. } => self.len() / self.batch,
         }
-    }
-
-    /// Samples that an epoch leaves out because they fill no batch.
-    pub fn left_out(&self) -> usize {
-        self.len() - (self.batches() * self.batch).min(self.len())
     }
 
     /// The place that follows.

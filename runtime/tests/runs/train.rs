@@ -56,6 +56,8 @@ fn check_same_run(one: &Path, other: &Path) {
         assert_eq!(a, b);
     }
     assert_eq!(log(one), log(other));
+    let [a, b] = [one, other].map(|run| std::fs::read_to_string(run.join("curves.svg")).unwrap());
+    assert_eq!(a, b);
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn training_beats_the_baseline_and_leaves_its_results() {
     assert!(film.starts_with(b"GIF89a") && film.ends_with(b";") && film.len() > 1000);
     let config = folder::config(&run).unwrap();
     assert_eq!((config.model.as_str(), config.seed), ("Toy", 5));
-    assert!(folder::weights_file(&run).unwrap().exists());
+    assert!(run.join("best/weights.safetensors").exists());
     // Old checkpoints are gone.
     let kept = std::fs::read_dir(run.join("checkpoints")).unwrap().count();
     assert!(kept <= 2, "{kept} checkpoints");
