@@ -1,7 +1,7 @@
 //! Reference interpreter of graphs: every op by its defining `eval`, in f64. Slow and obviously right.
 use crate::graph::Graph;
 use crate::ops::Op;
-use crate::types::{DType, Type};
+use crate::types::{AxisId, DType, Type};
 
 /// A tensor of the interpreter: row-major over the sorted axes of its type. Bools are 0 and 1.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,16 +43,17 @@ impl Value {
 
     /// The element at an index over the axes of `of`, of which this tensor may lack some (it broadcasts along them).
     pub fn at(&self, of: &Type, index: &[usize]) -> f64 {
-        let strides = self.ty.strides();
-        let position = self.ty.dims().iter().zip(&strides).map(|(d, s)| {
-            let i = of
-                .dims()
-                .iter()
-                .position(|o| o.axis == d.axis)
-                .expect("the index has every axis of the tensor");
-            index[i] * s
-        });
-        self.data[position.sum::<usize>()]
+        self.element(|axis| of.along(index, axis))
+    }
+
+    /// The same, but at this place along one axis.
+    pub fn at_with(&self, of: &Type, index: &[usize], (axis, place): (AxisId, usize)) -> f64 {
+        self.element(|a| if a == axis { place } else { of.along(index, a) })
+    }
+
+    /// The element whose index along each axis is this.
+    pub fn element(&self, index: impl Fn(AxisId) -> usize) -> f64 {
+        self.data[self.ty.position(index)]
     }
 }
 

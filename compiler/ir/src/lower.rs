@@ -2,7 +2,7 @@
 //! positions. Passes decide which values are stored and which are recomputed in place; the rule is the same.
 use crate::kernel::{Affine, Core, ValId};
 use crate::program::ScalarArg;
-use crate::types::{AxisId, DType, Type};
+use crate::types::{AxisId, DType, Dim, Type};
 use std::sync::Arc;
 
 /// A position: an index for each axis of a tensor.
@@ -13,6 +13,11 @@ impl At {
     /// The index along an axis that the position has.
     pub fn along(&self, axis: AxisId) -> &Affine {
         &self.0.iter().find(|p| p.0 == axis).unwrap_or_else(|| panic!("a position lacks axis {axis:?}")).1
+    }
+
+    /// The number of the element among those of `dims`, the first of which is the slowest.
+    pub fn position(&self, dims: &[Dim]) -> Affine {
+        dims.iter().fold(Affine::default(), |n, d| n.times(d.extent as i64).plus(self.along(d.axis)))
     }
 
     /// With another index along `axis`, new or not.

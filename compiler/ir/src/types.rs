@@ -127,6 +127,17 @@ impl Type {
         self.dims.iter().find(|d| d.axis == axis).map(|d| d.extent)
     }
 
+    /// A multi-index of this type, along one of its axes.
+    pub fn along(&self, index: &[usize], axis: AxisId) -> usize {
+        let place = self.dims.iter().position(|d| d.axis == axis);
+        index[place.expect("the index has the axis")]
+    }
+
+    /// Where the element stands in the canonical order whose index along each axis is this.
+    pub fn position(&self, index: impl Fn(AxisId) -> usize) -> usize {
+        self.dims.iter().fold(0, |position, d| position * d.extent + index(d.axis))
+    }
+
     /// Whether the tensor has the axis.
     pub fn has(&self, axis: AxisId) -> bool {
         self.extent(axis).is_some()

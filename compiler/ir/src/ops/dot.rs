@@ -67,13 +67,10 @@ impl OpRule for Dot {
         let mut dims: Vec<Dim> = ty.dims().to_vec();
         dims.extend(args[0].ty.dims().iter().filter(|d| self.axes.contains(&d.axis)));
         let all = Type::new(DType::F32, dims).expect("result and contracted axes are distinct");
-        let strides = ty.strides();
         let mut out = Value { ty: ty.clone(), data: vec![0.0; ty.len()] };
         each_index(&all, |index| {
-            let place = ty.dims().iter().zip(&strides).map(|(d, s)| {
-                s * index[all.dims().iter().position(|o| o.axis == d.axis).expect("part of the product")]
-            });
-            out.data[place.sum::<usize>()] += args[0].at(&all, index) * args[1].at(&all, index);
+            let position = ty.position(|axis| all.along(index, axis));
+            out.data[position] += args[0].at(&all, index) * args[1].at(&all, index);
         });
         out
     }

@@ -57,21 +57,10 @@ impl OpRule for Gather {
         e.arg(0, &at.with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let old = &args[0].ty;
+        let extent = args[0].ty.extent(self.axis).expect("checked by infer");
         Value::build(ty, |index| {
-            let i = args[1].at(ty, index);
-            let inner: Vec<usize> = old
-                .dims()
-                .iter()
-                .map(|d| {
-                    if d.axis == self.axis {
-                        i.clamp(0.0, d.extent as f64 - 1.0) as usize
-                    } else {
-                        index[ty.dims().iter().position(|n| n.axis == d.axis).expect("passes through")]
-                    }
-                })
-                .collect();
-            args[0].at(old, &inner)
+            let i = args[1].at(ty, index).clamp(0.0, extent as f64 - 1.0) as usize;
+            args[0].at_with(ty, index, (self.axis, i))
         })
     }
     fn cost(&self) -> usize {

@@ -2,7 +2,7 @@
 use super::{Misfit, Op, OpRule, Site};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, from_bits};
-use crate::kernel::{Affine, ValId};
+use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::program::ScalarArg;
 use crate::types::{Axes, DType, Dim, Type};
@@ -46,14 +46,7 @@ impl OpRule for Op {
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
         match self {
             Op::Fill { bits, ty } => e.constant(ty.dtype, to_bits(f64::from_bits(*bits), ty.dtype)),
-            Op::Constant { data, ty } => {
-                let index = ty
-                    .dims()
-                    .iter()
-                    .zip(ty.strides())
-                    .fold(Affine::default(), |sum, (d, s)| sum.plus(&at.along(d.axis).times(s as i64)));
-                e.table(data, ty.dtype, &index)
-            }
+            Op::Constant { data, ty } => e.table(data, ty.dtype, &at.position(ty.dims())),
             Op::Index { axis, .. } => e.value(at.along(*axis)),
             Op::Host(scalar) => e.scalar(ScalarArg::Host(scalar.index())),
             _ => unreachable!("inputs are stored"),

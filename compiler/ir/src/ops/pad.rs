@@ -50,10 +50,6 @@ pub struct Concat {
     pub axis: AxisId,
 }
 
-fn place(ty: &Type, axis: AxisId) -> usize {
-    ty.dims().iter().position(|d| d.axis == axis).expect("checked by infer")
-}
-
 fn resized(ty: &Type, axis: AxisId, extent: usize) -> Type {
     ty.without(&[axis]).with(axis, extent).expect("the axis was taken out")
 }
@@ -94,11 +90,9 @@ impl OpRule for Slice {
         e.arg(0, &at.with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let i = place(ty, self.axis);
         Value::build(ty, |index| {
-            let mut inner = index.to_vec();
-            inner[i] = self.start + self.step * index[i];
-            args[0].at(&args[0].ty, &inner)
+            let i = self.start + self.step * ty.along(index, self.axis);
+            args[0].at_with(ty, index, (self.axis, i))
         })
     }
     fn moves(&self) -> bool {
@@ -152,17 +146,13 @@ impl OpRule for Pad {
         e.core(Core::Select, &[inside, value, fill])
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let i = place(ty, self.axis);
-        let (extent, step) = (args[0].ty.dims()[i].extent, self.gap + 1);
-        Value::build(ty, |index| {
-            let mut inner = index.to_vec();
-            match index[i].checked_sub(self.low) {
-                Some(j) if j % step == 0 && j / step < extent => {
-                    inner[i] = j / step;
-                    args[0].at(&args[0].ty, &inner)
-                }
-                _ => from_bits(self.fill, ty.dtype),
+        let extent = args[0].ty.extent(self.axis).expect("checked by infer");
+        let step = self.gap + 1;
+        Value::build(ty, |index| match ty.along(index, self.axis).checked_sub(self.low) {
+            Some(i) if i % step == 0 && i / step < extent => {
+                args[0].at_with(ty, index, (self.axis, i / step))
             }
+            _ => from_bits(self.fill, ty.dtype),
         })
     }
     fn moves(&self) -> bool {
@@ -190,11 +180,10 @@ impl OpRule for Flip {
         e.arg(0, &at.with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let i = place(ty, self.axis);
+        let last = ty.extent(self.axis).expect("checked by infer") - 1;
         Value::build(ty, |index| {
-            let mut inner = index.to_vec();
-            inner[i] = ty.dims()[i].extent - 1 - index[i];
-            args[0].at(ty, &inner)
+            let i = last - ty.along(index, self.axis);
+            args[0].at_with(ty, index, (self.axis, i))
         })
     }
     fn moves(&self) -> bool {
@@ -264,15 +253,14 @@ impl OpRule for Concat {
         result.expect("the index lies in one of the parts")
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let i = place(ty, self.axis);
         Value::build(ty, |index| {
-            let mut inner = index.to_vec();
+            let mut i = ty.along(index, self.axis);
             for a in args {
                 let extent = a.ty.extent(self.axis).expect("checked by infer");
-                if inner[i] < extent {
-                    return a.at(ty, &inner);
+                if i < extent {
+                    return a.at_with(ty, index, (self.axis, i));
                 }
-                inner[i] -= extent;
+                i -= extent;
             }
             unreachable!("the index lies in one of the parts")
         })

@@ -3,7 +3,7 @@
 use super::{Misfit, OpRule, Site};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
-use crate::kernel::{Affine, Core, ValId};
+use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::philox::{self, philox};
 use crate::program::ScalarArg;
@@ -37,13 +37,7 @@ impl OpRule for Random {
         vec![None; site.args.len()]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
-        let element = self
-            .ty
-            .dims()
-            .iter()
-            .zip(self.ty.strides())
-            .fold(Affine::default(), |sum, (d, s)| sum.plus(&at.along(d.axis).times(s as i64)));
-        let element = e.value(&element);
+        let element = e.value(&at.position(self.ty.dims()));
         let update = e.scalar(ScalarArg::Update);
         let step = if e.args() > 0 { e.arg(0, &At::default()) } else { e.int(0) };
         let site = e.constant(DType::I32, self.site);

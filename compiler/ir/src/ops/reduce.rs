@@ -126,13 +126,11 @@ impl OpRule for Reduce {
             Reduction::Min => f64::INFINITY,
         };
         let mut out = Value { ty: ty.clone(), data: vec![start; ty.len()] };
-        let (old, strides) = (&args[0].ty, ty.strides());
+        let old = &args[0].ty;
         let mut n = 0;
         each_index(old, |index| {
-            let place = ty.dims().iter().zip(&strides).map(|(d, s)| {
-                s * index[old.dims().iter().position(|o| o.axis == d.axis).expect("kept axes were there")]
-            });
-            let (cell, x) = (&mut out.data[place.sum::<usize>()], args[0].data[n]);
+            let position = ty.position(|axis| old.along(index, axis));
+            let (cell, x) = (&mut out.data[position], args[0].data[n]);
             n += 1;
             *cell = match self.kind {
                 Reduction::Sum => *cell + x,

@@ -105,19 +105,13 @@ impl Scan {
 
     fn slice(&self, x: &Value, step: usize) -> Value {
         let ty = x.ty.without(&[self.axis]);
-        let place = x.ty.dims().iter().position(|d| d.axis == self.axis).expect("checked by infer");
-        Value::build(&ty, |index| {
-            let mut whole = index.to_vec();
-            whole.insert(place, step);
-            x.at(&x.ty, &whole)
-        })
+        Value::build(&ty, |index| x.at_with(&ty, index, (self.axis, step)))
     }
 
     fn put(&self, stack: &mut Value, value: &Value, step: usize) {
-        let place = stack.ty.dims().iter().position(|d| d.axis == self.axis).expect("stacks have the axis");
         let (ty, mut n) = (stack.ty.clone(), 0);
         interpret::each_index(&ty, |index| {
-            if index[place] == step {
+            if ty.along(index, self.axis) == step {
                 stack.data[n] = value.at(&ty, index);
             }
             n += 1;

@@ -2,7 +2,7 @@
 use super::{Misfit, OpRule, Site, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
-use crate::kernel::{Affine, ValId};
+use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::ops::Op;
 use crate::types::{Axes, AxisId, Dim, Type};
@@ -54,8 +54,11 @@ impl Rename {
     pub fn one(from: AxisId, to: AxisId) -> Rename {
         Rename { pairs: vec![(from, to)] }
     }
-    fn back(&self, axis: AxisId) -> AxisId {
-        self.pairs.iter().find(|p| p.1 == axis).map_or(axis, |p| p.0)
+    fn renamed(&self, old: AxisId) -> AxisId {
+        self.pairs.iter().find(|p| p.0 == old).map_or(old, |p| p.1)
+    }
+    fn original(&self, new: AxisId) -> AxisId {
+        self.pairs.iter().find(|p| p.1 == new).map_or(new, |p| p.0)
     }
 }
 
@@ -72,8 +75,8 @@ impl OpRule for Rename {
         for (from, _) in &self.pairs {
             need(args[0], *from, 0, axes)?;
         }
-        let new = |a: AxisId| self.pairs.iter().find(|p| p.0 == a).map_or(a, |p| p.1);
-        let dims = args[0].dims().iter().map(|d| Dim { axis: new(d.axis), extent: d.extent }).collect();
+        let dims =
+            args[0].dims().iter().map(|d| Dim { axis: self.renamed(d.axis), extent: d.extent }).collect();
         Type::new(args[0].dtype, dims).ok_or_else(|| {
             let name = axes.name(self.pairs[0].1);
             Misfit::new(0, format!("`{name}` is there already in {}", axes.show(args[0])))
@@ -84,20 +87,12 @@ impl OpRule for Rename {
         vec![Some(b.must(Op::Rename(Rename { pairs }), &[dy]))]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
-        let inner = at.iter().fold(At::default(), |inner, (a, i)| inner.with(self.back(*a), i.clone()));
+        let inner = at.iter().fold(At::default(), |inner, (a, i)| inner.with(self.original(*a), i.clone()));
         e.arg(0, &inner)
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        // The order of axes may change with the names: look the element up by its old index.
-        let old = &args[0].ty;
-        let place: Vec<usize> = old
-            .dims()
-            .iter()
-            .map(|d| {
-                ty.dims().iter().position(|n| self.back(n.axis) == d.axis).expect("every axis has a name")
-            })
-            .collect();
-        Value::build(ty, |index| args[0].at(old, &place.iter().map(|p| index[*p]).collect::<Vec<_>>()))
+        // The order of axes may change with the names.
+        Value::build(ty, |index| args[0].element(|axis| ty.along(index, self.renamed(axis))))
     }
     fn moves(&self) -> bool {
         true
@@ -154,20 +149,15 @@ impl OpRule for Flatten {
         e.arg(0, &inner)
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let old = &args[0].ty;
-        let at = ty.dims().iter().position(|d| d.axis == self.into).expect("checked by infer");
+        let extent = |axis: &AxisId| args[0].ty.extent(*axis).expect("checked by infer");
+        let part = |whole: usize, axis| {
+            let n = self.axes.iter().position(|a| *a == axis)?;
+            let faster: usize = self.axes[n + 1..].iter().map(extent).product();
+            Some(whole / faster % extent(&axis))
+        };
         Value::build(ty, |index| {
-            let mut rest = index[at];
-            let mut inner = vec![0; old.dims().len()];
-            for a in self.axes.iter().rev() {
-                let i = old.dims().iter().position(|d| d.axis == *a).expect("checked by infer");
-                inner[i] = rest % old.dims()[i].extent;
-                rest /= old.dims()[i].extent;
-            }
-            for (i, d) in old.dims().iter().enumerate().filter(|(_, d)| !self.axes.contains(&d.axis)) {
-                inner[i] = index[ty.dims().iter().position(|n| n.axis == d.axis).expect("passes through")];
-            }
-            args[0].at(old, &inner)
+            let whole = ty.along(index, self.into);
+            args[0].element(|axis| part(whole, axis).unwrap_or_else(|| ty.along(index, axis)))
         })
     }
     fn moves(&self) -> bool {
@@ -212,31 +202,14 @@ impl OpRule for Unflatten {
         vec![Some(b.must(Op::Flatten(Flatten { axes, into: self.axis }), &[dy]))]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
-        let index = self
-            .into
-            .iter()
-            .fold(Affine::default(), |sum, d| sum.times(d.extent as i64).plus(at.along(d.axis)));
+        let index = at.position(&self.into);
         let inner = self.into.iter().fold(at.clone(), |inner, d| inner.without(d.axis));
         e.arg(0, &inner.with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let old = &args[0].ty;
-        let of = |index: &[usize], axis| {
-            index[ty.dims().iter().position(|d| d.axis == axis).expect("checked by infer")]
-        };
         Value::build(ty, |index| {
-            let inner: Vec<usize> = old
-                .dims()
-                .iter()
-                .map(|d| {
-                    if d.axis == self.axis {
-                        self.into.iter().fold(0, |sum, part| sum * part.extent + of(index, part.axis))
-                    } else {
-                        of(index, d.axis)
-                    }
-                })
-                .collect();
-            args[0].at(old, &inner)
+            let whole = self.into.iter().fold(0, |sum, d| sum * d.extent + ty.along(index, d.axis));
+            args[0].at_with(ty, index, (self.axis, whole))
         })
     }
     fn moves(&self) -> bool {

@@ -74,24 +74,10 @@ impl OpRule for Windows {
         e.arg(0, &at.without(self.tap).with(self.axis, index))
     }
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
-        let old = &args[0].ty;
-        let of = |index: &[usize], axis| {
-            index[ty.dims().iter().position(|d| d.axis == axis).expect("checked by infer")]
-        };
         Value::build(ty, |index| {
-            let inner: Vec<usize> = old
-                .dims()
-                .iter()
-                .map(|d| {
-                    let i = of(index, d.axis);
-                    if d.axis == self.axis {
-                        self.stride * i + self.dilation * of(index, self.tap)
-                    } else {
-                        i
-                    }
-                })
-                .collect();
-            args[0].at(old, &inner)
+            let of = |axis| ty.along(index, axis);
+            let a = self.stride * of(self.axis) + self.dilation * of(self.tap);
+            args[0].at_with(ty, index, (self.axis, a))
         })
     }
     fn moves(&self) -> bool {
@@ -163,18 +149,11 @@ impl OpRule for Fold {
     fn eval(&self, args: &[&Value], ty: &Type, _: &Context) -> Value {
         let mut out = Value { ty: ty.clone(), data: vec![0.0; ty.len()] };
         let old = &args[0].ty;
-        let strides = ty.strides();
-        let of = |index: &[usize], axis| {
-            index[old.dims().iter().position(|d| d.axis == axis).expect("checked by infer")]
-        };
         each_index(old, |index| {
-            let a = self.stride * of(index, self.axis) + self.dilation * of(index, self.tap);
-            let place = ty
-                .dims()
-                .iter()
-                .zip(&strides)
-                .map(|(d, s)| s * if d.axis == self.axis { a } else { of(index, d.axis) });
-            out.data[place.sum::<usize>()] += args[0].at(old, index);
+            let of = |axis| old.along(index, axis);
+            let a = self.stride * of(self.axis) + self.dilation * of(self.tap);
+            let position = ty.position(|axis| if axis == self.axis { a } else { of(axis) });
+            out.data[position] += args[0].at(old, index);
         });
         out
     }
