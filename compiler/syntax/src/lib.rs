@@ -13,8 +13,8 @@ pub mod words;
 
 // Tree and text to text.
 mod dump;
-mod format;
+mod fmt;
 
 pub use dump::dump;
-pub use format::format;
+pub use fmt::format;
 pub use parse::{Parsed, parse};

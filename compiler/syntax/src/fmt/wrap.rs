@@ -1,0 +1,175 @@
+//! Lines that are too wide are broken: blocks are opened, else the line is filled up to the outermost place that helps.
+use super::align::{code, code_width};
+use super::gaps::ends_value;
+use super::layout::Placed;
+use super::pieces::{Before, Piece, is_block, open_block, partners};
+use super::{STEP, WIDTH};
+use crate::tokens::Kind;
+use std::ops::Range;
+
+/// A first part that is shorter than this is only cut off if the rest then fits.
+const LEAST: usize = 40;
+
+/// Breaks every line that is too wide, once. False: there is none that can be broken.
+pub(super) fn broken(pieces: &mut [Piece], placed: &[Placed]) -> bool {
+    let partners = partners(pieces);
+    let mut any = false;
+    for line in placed {
+        if code_width(pieces, line) <= WIDTH {
+            continue;
+        }
+        let range = code(pieces, line);
+        any |= open_blocks(pieces, range.clone(), &partners) || break_line(pieces, line, range);
+    }
+    any
+}
+
+/// Opens the outermost blocks that begin and end on the line.
+fn open_blocks(pieces: &mut [Piece], line: Range<usize>, partners: &[Option<usize>]) -> bool {
+    let mut any = false;
+    let mut i = line.start;
+    while i < line.end {
+        match partners[i].filter(|close| (i + 1..line.end).contains(close)) {
+            Some(close) if is_block(pieces, i, close) => {
+                open_block(pieces, i, close, partners);
+                any = true;
+                i = close;
+            }
+            _ => i += 1,
+        }
+    }
+    any
+}
+
+/// A place where a line may be broken.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The piece that the new line begins with.
+    piece: usize,
+    /// How many brackets of the line it is in, and how tightly what stands on both sides is bound.
+    order: (i32, u8),
+    /// Where the first part ends.
+    end: usize,
+    /// Where the piece begins.
+    column: usize,
+    /// Where it will begin on the new line.
+    indent: usize,
+}
+
+fn break_line(pieces: &mut [Piece], line: &Placed, range: Range<usize>) -> bool {
+    let width = code_width(pieces, line);
+    let fits = |p: &&Place| p.end <= WIDTH && p.indent < p.column;
+    let rest_fits = |p: &Place| p.indent + width - p.column <= WIDTH;
+    let places = places(pieces, line, range);
+    // What stands after `=` begins a new line only if that is enough.
+    let helps = |p: &&Place| fits(p) && (rest_fits(p) || p.order.1 != AFTER_EQUALS);
+    let good = |p: &&Place| helps(p) && (rest_fits(p) || p.end >= line.gaps[0] + LEAST);
+    // Of equally good places the last one.
+    let best = |places: Vec<&Place>| places.into_iter().rev().min_by_key(|p| p.order).map(|p| p.piece);
+    let place =
+        best(places.iter().filter(good).collect()).or_else(|| best(places.iter().filter(helps).collect()));
+    if let Some(piece) = place {
+        pieces[piece].before = Before::Line;
+        join_arguments(pieces, piece);
+    }
+    place.is_some()
+}
+
+/// Where a line was broken between arguments, those after it are put together, to be broken anew.
+fn join_arguments(pieces: &mut [Piece], broken: usize) {
+    let mut depth = 0;
+    let open = (0..broken).rev().find(|i| {
+        depth += pieces[*i].nesting();
+        depth > 0
+    });
+    let hangs = |open: usize| !pieces[open + 1].begins_line() && !pieces[open].is("{");
+    if !pieces[broken - 1].is(",") || !open.is_some_and(hangs) {
+        return;
+    }
+    let mut depth = pieces[broken].nesting();
+    for i in broken + 1..pieces.len() {
+        if depth == 0 && pieces[i - 1].is(",") && pieces[i].before == Before::Line {
+            pieces[i].before = Before::Blanks;
+        }
+        depth += pieces[i].nesting();
+        if depth < 0 {
+            return;
+        }
+    }
+}
+
+const COMMA: u8 = 2;
+const AFTER_EQUALS: u8 = 3;
+
+/// How tightly the piece before `i` and what follows it are bound: loosest first. `None`: no line may begin at `i`.
+fn tightness(pieces: &[Piece], i: usize, gap: usize) -> Option<u8> {
+    let (previous, next) = (&pieces[i - 1], &pieces[i]);
+    match (previous.text(), next.text()) {
+        (";", _) => Some(0),
+        // The parts of a declaration's head.
+        (")", "(") if gap > 0 => Some(if is_closed(pieces, i) { AFTER_EQUALS + 1 } else { 0 }),
+        (")", "->") => Some(1),
+        // `for i, h in …`
+        (",", _) if i >= 3 && pieces[i - 3].is("for") => None,
+        (",", _) => Some(COMMA),
+        // A list or a record is broken inside.
+        ("=" | "=>" | "~", "[" | "{") => None,
+        ("=" | "=>" | "~", _) => Some(AFTER_EQUALS),
+        (_, "else") => Some(4),
+        (_, "then") => Some(5),
+        (_, "|>") => Some(6),
+        (_, "or") => Some(7),
+        (_, "and") => Some(8),
+        (_, "==" | "!=" | "<" | "<=" | ">" | ">=") => Some(9),
+        (_, "+" | "-") if ends_value(&previous.token) => Some(10),
+        (_, "*" | "/") => Some(11),
+        _ => None,
+    }
+}
+
+/// A bracket that the line opens.
+struct Inner {
+    /// Where lines in it begin.
+    column: usize,
+    /// The grammar allows no line break in it.
+    is_closed: bool,
+}
+
+fn places(pieces: &[Piece], line: &Placed, range: Range<usize>) -> Vec<Place> {
+    let mut places = vec![];
+    let mut open: Vec<Inner> = vec![];
+    let mut depth = 0i32;
+    let mut column = 0;
+    for i in range.clone() {
+        let end = column;
+        let gap = line.gaps[i - range.start];
+        column += gap;
+        let piece = &pieces[i];
+        let tightness = if i > range.start { tightness(pieces, i, gap) } else { None };
+        if let Some(tightness) = tightness.filter(|_| open.iter().all(|o| !o.is_closed)) {
+            let inside = open.last().map(|o| o.column);
+            let indent = match inside {
+                Some(column) if tightness <= COMMA => column,
+                Some(column) => column + STEP,
+                None => line.gaps[0] + STEP,
+            };
+            places.push(Place { piece: i, order: (depth, tightness), end, column, indent });
+        }
+        depth += piece.nesting();
+        if piece.token.opens() {
+            open.push(Inner { column: column + 1, is_closed: is_closed(pieces, i) });
+        } else if piece.token.closes() {
+            open.pop();
+        }
+        column += piece.width();
+    }
+    places
+}
+
+/// `taps(row, col)`, `(w, g)`: names that stand together.
+fn is_closed(pieces: &[Piece], open: usize) -> bool {
+    let inside = pieces[open + 1..].iter().take_while(|p| !p.is(")"));
+    let of_names = inside.clone().all(|p| p.is(",") || p.token.kind == Kind::Word);
+    let previous = open.checked_sub(1).map(|i| &pieces[i]);
+    of_names && pieces[open].is("(") && previous.is_some_and(|p| p.is("taps") || p.is("tap") || p.is(")"))
+}
