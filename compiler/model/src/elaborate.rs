@@ -183,57 +183,34 @@ fn module<'a>(
     request: Request,
 ) -> Eval<Module> {
     refuse_unbuilt(elab)?;
-    let mut work =
-        Work { named: request == Request::Step, parts: BTreeMap::new(), entries: vec![], live: vec![] };
     let train = elab.resolved.train();
     if let (Some(plan), Some(decl)) = (plan, elab.resolved.data()) {
         data::open(elab, decl, plan.clone());
     }
     let model = model(elab, train)?;
     let settings = train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose();
-    let broken = settings.is_err();
-    let settings = settings.unwrap_or(None);
-    let batch = settings.as_ref().map_or(BATCH, |s| s.batch);
-    if let Some(data) = &mut elab.data {
-        data.batch = batch;
-    }
+    let batch = settings.as_ref().ok().and_then(Option::as_ref).map_or(BATCH, |s| s.batch);
+    let mut work = Work::new(batch, request);
     if let (Some(decl), true) = (elab.resolved.data(), elab.data.is_some()) {
+        elab.open_data_mut().batch = batch;
         part_types(elab, decl, &mut work)?;
     }
-    if broken {
+    let Ok(settings) = settings else {
         // The model has mistakes of its own, if any: all are told in one run.
         if let Some(model) = model {
-            prediction(elab, model, batch, &mut work)?;
+            prediction(elab, model, &mut work)?;
         }
         return Err(Failed);
-    }
-    let mut metrics = None;
-    let mut failed = false;
-    if let (Some(train), Some(model)) = (train, model)
-        && (plan.is_some() || work.named)
-    {
-        let parts = part_names(elab);
-        train::check_inputs(elab, model, &parts)?;
-        training(elab, model, train, batch, &mut work)?;
-        if request == Request::Train {
-            match evaluation(elab, model, train, batch, &mut work) {
-                Ok(made) => metrics = Some(made),
-                Err(Failed) => failed = true,
-            }
-        }
-    }
-    if let Some(model) = model
-        && request == Request::Train
-    {
-        prediction(elab, model, batch, &mut work)?;
-    }
+    };
+    let metrics = match model {
+        Some(model) => entries(elab, model, train, request, &mut work)?,
+        None => Ok(vec![]),
+    };
     let optimizer = train.map(|t| train::rule(elab, t)).transpose()?;
     let optimizer = optimizer.map(|(rule, span)| elab.optimizer(&rule, span)).transpose()?;
     elab.counted = model.map(|m| m.name.text.to_string());
-    failed |= assertions(elab).is_err();
-    if failed {
-        return Err(Failed);
-    }
+    let asserted = assertions(elab);
+    let metrics = metrics.and_then(|metrics| asserted.map(|()| metrics))?;
     if train.is_some() {
         warn_of_dead_weights(elab, &work);
     }
@@ -247,15 +224,43 @@ fn module<'a>(
         clip: s.clip,
         optimizer,
         rate,
-        metrics: metrics.unwrap_or_default(),
+        metrics,
         stop: s.stop,
         keep: s.keep,
     });
     Ok(assemble(elab, model, train, plan, work))
 }
 
+/// The model's entries, as far as they are asked for and the file has what they need. The metrics' mistakes are given
+/// apart: more of the file can be checked in spite of them.
+fn entries<'a>(
+    elab: &mut Elab<'a>,
+    model: &'a ast::ModelDecl,
+    train: Option<&'a ast::TrainDecl>,
+    request: Request,
+    work: &mut Work,
+) -> Eval<Eval<Vec<Metric>>> {
+    let mut metrics = Ok(vec![]);
+    if let Some(train) = train
+        && (elab.data.is_some() || work.named)
+    {
+        let parts = part_names(elab);
+        train::check_inputs(elab, model, &parts)?;
+        training(elab, model, train, work)?;
+        if request == Request::Train {
+            metrics = evaluation(elab, model, train, work);
+        }
+    }
+    if request == Request::Train {
+        prediction(elab, model, work)?;
+    }
+    Ok(metrics)
+}
+
 /// What is made on the way.
 struct Work {
+    /// Samples of a batch.
+    batch: usize,
     /// The sample's parts are inputs by name.
     named: bool,
     /// Types of the sample's parts, for a batch of any size.
@@ -263,6 +268,18 @@ struct Work {
     entries: Vec<EntryGraph>,
     /// Weights that a loss reaches.
     live: Vec<ParamId>,
+}
+
+impl Work {
+    fn new(batch: usize, request: Request) -> Work {
+        let named = request == Request::Step;
+        Work { batch, named, parts: BTreeMap::new(), entries: vec![], live: vec![] }
+    }
+
+    /// The entry under construction is complete.
+    fn finish(&mut self, elab: &Elab<'_>, name: &str) {
+        self.entries.push(EntryGraph { batch: self.batch, ..elab.entry_graph(name) });
+    }
 }
 
 /// The model that is trained, else the only one, else the first.
@@ -326,7 +343,7 @@ fn batched(elab: &Elab<'_>, ty: &Type, n: usize) -> Type {
 }
 
 /// The sample's parts as values: what they read, or inputs by name.
-fn parts<'a>(elab: &mut Elab<'a>, batch: usize, work: &Work) -> Vec<(Arc<str>, Value<'a>)> {
+fn parts<'a>(elab: &mut Elab<'a>, work: &Work) -> Vec<(Arc<str>, Value<'a>)> {
     let Some(decl) = elab.resolved.data() else { return vec![] };
     if elab.data.is_none() {
         return vec![];
@@ -335,7 +352,7 @@ fn parts<'a>(elab: &mut Elab<'a>, batch: usize, work: &Work) -> Vec<(Arc<str>, V
     let mut out = vec![];
     for (name, expr) in data::sample_parts(decl) {
         let value = match work.parts.get(&name) {
-            Some(ty) if work.named => Value::Tensor(named_input(elab, &name, ty, batch)),
+            Some(ty) if work.named => Value::Tensor(named_input(elab, &name, ty, work.batch)),
             _ => Value::Lazy(expr, scope.clone()),
         };
         out.push((name, value));
@@ -375,8 +392,8 @@ fn declared_order(elab: &Elab<'_>, name: &str) -> Option<Vec<AxisId>> {
 }
 
 /// The model on the sample's parts.
-fn applied<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: &Work) -> Eval<Named<'a>> {
-    let parts = parts(elab, batch, work);
+fn applied<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &Work) -> Eval<Named<'a>> {
+    let parts = parts(elab, work);
     let mut inputs = Inputs::new();
     for input in &model.inputs {
         let name = &input.name.text;
@@ -398,12 +415,11 @@ fn training<'a>(
     elab: &mut Elab<'a>,
     model: &'a ast::ModelDecl,
     train: &'a ast::TrainDecl,
-    batch: usize,
     work: &mut Work,
 ) -> Eval<()> {
     elab.begin_entry(true);
     elab.masks = work.named;
-    let named = applied(elab, model, batch, work)?;
+    let named = applied(elab, model, work)?;
     train::losses(elab, train, &named)?;
     work.live = live_weights(elab);
     if work.named {
@@ -412,8 +428,7 @@ fn training<'a>(
         }
     }
     elab.masks = false;
-    let entry = elab.entry_graph("train");
-    work.entries.push(EntryGraph { batch, ..entry });
+    work.finish(elab, "train");
     Ok(())
 }
 
@@ -422,21 +437,19 @@ fn evaluation<'a>(
     elab: &mut Elab<'a>,
     model: &'a ast::ModelDecl,
     train: &'a ast::TrainDecl,
-    batch: usize,
     work: &mut Work,
 ) -> Eval<Vec<Metric>> {
     elab.begin_entry(false);
-    let named = applied(elab, model, batch, work)?;
+    let named = applied(elab, model, work)?;
     let metrics = train::metrics(elab, train, &named)?;
-    let entry = elab.entry_graph("eval");
-    work.entries.push(EntryGraph { batch, ..entry });
-    show(elab, model, batch, work)?;
+    work.finish(elab, "eval");
+    show(elab, model, work)?;
     Ok(metrics)
 }
 
-fn show<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: &mut Work) -> Eval<()> {
+fn show<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &mut Work) -> Eval<()> {
     elab.begin_entry(false);
-    let named = applied(elab, model, batch, work)?;
+    let named = applied(elab, model, work)?;
     for (name, tensor) in &named.outputs {
         named_output(elab, model, name, &format!("out.{name}"), *tensor);
     }
@@ -449,13 +462,12 @@ fn show<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: 
             elab.output(tensor.node, OutputRole::Named { name: format!("sample.{name}"), axes });
         }
     }
-    let entry = elab.entry_graph("show");
-    work.entries.push(EntryGraph { batch, ..entry });
+    work.finish(elab, "show");
     Ok(())
 }
 
 /// The entry `predict`: named inputs to named outputs.
-fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, work: &mut Work) -> Eval<()> {
+fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &mut Work) -> Eval<()> {
     elab.begin_entry(false);
     let mut inputs = Inputs::new();
     for input in &model.inputs {
@@ -463,14 +475,13 @@ fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, batch: usize, 
             Some(ty) => ty.clone(),
             None => declared_type(elab, input)?,
         };
-        let tensor = named_input(elab, &input.name.text, &ty, batch);
+        let tensor = named_input(elab, &input.name.text, &ty, work.batch);
         inputs.insert(input.name.text.clone(), Spanned { value: Value::Tensor(tensor), span: input.span });
     }
     for (name, tensor) in elab.apply_model(model, &inputs)? {
         named_output(elab, model, &name, &name, tensor);
     }
-    let entry = elab.entry_graph("predict");
-    work.entries.push(EntryGraph { batch, ..entry });
+    work.finish(elab, "predict");
     Ok(())
 }
 

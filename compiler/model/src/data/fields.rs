@@ -2,7 +2,8 @@
 use crate::elab::{Elab, Eval};
 use crate::names;
 use std::sync::Arc;
-use stmc_base::{Code, Diagnostic, Schema};
+use stmc_base::schema::{SchemaAxis, Variable};
+use stmc_base::{Code, Diagnostic, Schema, Span};
 use stmc_ir::DType;
 use stmc_ir::data::{Field, FieldOrigin};
 use stmc_syntax::ast::{self, ExprKind};
@@ -54,10 +55,14 @@ fn field_variable<'a>(elab: &mut Elab<'a>, field: &'a ast::Field) -> Eval<Arc<st
     }
 }
 
+/// An axis as a field's type names it: its name, its extent where one is declared.
+type DeclaredAxis = (String, Option<usize>, Span);
+
+/// The dtype of a field, and its axes in the order on disk.
 fn field_type<'a>(
     elab: &mut Elab<'a>,
     field: &'a ast::Field,
-    variable: &stmc_base::schema::Variable,
+    variable: &Variable,
 ) -> Eval<(DType, Vec<(String, usize)>)> {
     let ast::TypeKind::Tensor { dtype, missing, shape } = &field.ty.kind else {
         return Err(elab.fail(
@@ -76,8 +81,13 @@ fn field_type<'a>(
             return Err(elab.unbuilt(field.ty.span, &format!("a field of the type `{}`", other.text())));
         }
     };
+    let declared = declared_axes(elab, shape.as_deref().unwrap_or_default())?;
+    Ok((dtype, axes_on_disk(elab, field, &declared, &variable.axes)?))
+}
+
+fn declared_axes<'a>(elab: &mut Elab<'a>, shape: &'a [ast::Dim]) -> Eval<Vec<DeclaredAxis>> {
     let mut declared = vec![];
-    for dim in shape.as_deref().unwrap_or_default() {
+    for dim in shape {
         let Some(word) = dim.axis.word() else {
             return Err(elab.fail(Code::E0902, dim.span, "a field's axes are plain names"));
         };
@@ -91,35 +101,39 @@ fn field_type<'a>(
         };
         declared.push((word.text.to_string(), extent, dim.span));
     }
-    let names: Vec<&str> = variable.axes.iter().map(|a| a.name.as_str()).collect();
-    let listed: Vec<String> = variable.axes.iter().map(|a| format!("{}: {}", a.name, a.extent)).collect();
-    if declared.len() != variable.axes.len() {
-        let message = format!(
-            "`{}` has {} axes in the data, but {} are declared",
-            field.name.text,
-            variable.axes.len(),
-            declared.len()
-        );
-        return Err(elab.error(
-            Diagnostic::new(Code::E0902, field.ty.span, message)
-                .help(format!("the data have [{}]", listed.join(", "))),
-        ));
+    Ok(declared)
+}
+
+/// The axes on disk under their declared names: by name, or by order where the format has no names.
+fn axes_on_disk(
+    elab: &mut Elab<'_>,
+    field: &ast::Field,
+    declared: &[DeclaredAxis],
+    on_disk: &[SchemaAxis],
+) -> Eval<Vec<(String, usize)>> {
+    let listed: Vec<String> = on_disk.iter().map(|a| format!("{}: {}", a.name, a.extent)).collect();
+    let misfit = |message: String| {
+        Diagnostic::new(Code::E0902, field.ty.span, message)
+            .help(format!("the data have [{}]", listed.join(", ")))
+    };
+    if declared.len() != on_disk.len() {
+        let (has, says) = (on_disk.len(), declared.len());
+        let message = format!("`{}` has {has} axes in the data, but {says} are declared", field.name.text);
+        return Err(elab.error(misfit(message)));
     }
-    let by_order = names.iter().all(|n| n.is_empty());
+    let by_order = on_disk.iter().all(|a| a.name.is_empty());
     let mut axes = vec![];
-    for (i, on_disk) in variable.axes.iter().enumerate() {
-        let found =
-            if by_order { declared.get(i) } else { declared.iter().find(|(n, _, _)| *n == on_disk.name) };
-        let Some((name, extent, span)) = found else {
-            let message = format!("the data have the axis `{}`, which is not declared", on_disk.name);
-            let help = format!("the data have [{}]", listed.join(", "));
-            return Err(elab.error(Diagnostic::new(Code::E0902, field.ty.span, message).help(help)));
+    for (i, found) in on_disk.iter().enumerate() {
+        let named = || declared.iter().find(|(name, _, _)| *name == found.name);
+        let Some((name, extent, span)) = (if by_order { declared.get(i) } else { named() }) else {
+            let message = format!("the data have the axis `{}`, which is not declared", found.name);
+            return Err(elab.error(misfit(message)));
         };
-        if let Some(extent) = extent.filter(|e| *e != on_disk.extent) {
-            let message = format!("`{name}` is {} in the data, but {extent} is declared", on_disk.extent);
+        if let Some(extent) = extent.filter(|e| *e != found.extent) {
+            let message = format!("`{name}` is {} in the data, but {extent} is declared", found.extent);
             return Err(elab.fail(Code::E0902, *span, message));
         }
-        axes.push((name.clone(), on_disk.extent));
+        axes.push((name.clone(), found.extent));
     }
-    Ok((dtype, axes))
+    Ok(axes)
 }

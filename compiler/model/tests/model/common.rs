@@ -71,8 +71,7 @@ fn described(text: &str) -> Vec<Variable> {
 }
 
 fn variable(name: &str, axes: &[(&str, usize)]) -> Variable {
-    let axes =
-        axes.iter().map(|(name, extent)| SchemaAxis::new(name, *extent)).collect();
+    let axes = axes.iter().map(|(name, extent)| SchemaAxis::new(name, *extent)).collect();
     Variable { name: name.to_string(), dtype: "f32".into(), axes, ..Variable::default() }
 }
 
