@@ -1,9 +1,10 @@
 //! Which devices this build has.
 use crate::Error;
+use clap::ValueEnum;
 use stmc_ir::Device;
 
 /// A kind of device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum DeviceKind {
     /// Cranelift and precompiled kernels; always there.
     #[default]

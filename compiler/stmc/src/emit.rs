@@ -1,13 +1,14 @@
 //! Looks into the compiler: what each phase made of a file.
 use crate::front::Compiled;
 use crate::{Error, Options};
+use clap::ValueEnum;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 use stmc_passes::compile::{Gradients, optimized};
 
 /// A phase whose result can be shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Stage {
     /// The syntax tree of the main file.
     Ast,
@@ -20,7 +21,7 @@ pub enum Stage {
 }
 
 /// A language that kernels are compiled to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Target {
     /// Cranelift's IR, for this CPU.
     Clif,
@@ -28,6 +29,17 @@ pub enum Target {
     Wgsl,
     /// CUDA C++.
     Cuda,
+}
+
+impl Target {
+    /// What the names of such files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Target::Clif => "clif",
+            Target::Wgsl => "wgsl",
+            Target::Cuda => "cu",
+        }
+    }
 }
 
 /// The result of a phase as text.
@@ -47,12 +59,8 @@ pub fn emit_stage(path: &Path, options: &Options, stage: Stage) -> Result<String
 }
 
 fn ast(path: &Path) -> Result<String, Error> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::World(format!("{name}: {}", crate::front::reason(&e))))?;
-    let mut sources = stmc_base::Sources::default();
-    let id = sources.add(name, text.clone());
-    let parsed = stmc_syntax::parse(id, &text);
+    let (sources, _, id) = crate::front::read_main(path)?;
+    let parsed = stmc_syntax::parse(id, &sources.source(id).text);
     match parsed.file {
         Some(file) if parsed.diagnostics.is_empty() => Ok(stmc_syntax::dump(&file)),
         _ => Err(Error::program(&sources, parsed.diagnostics)),

@@ -19,16 +19,6 @@ pub struct Options {
     pub schema: Option<Schema>,
 }
 
-/// What the program is compiled for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Purpose {
-    /// Data come from the file's `data` block.
-    #[default]
-    Train,
-    /// Sample parts and dropout masks are given by name, and gradients of inputs are wanted.
-    Step,
-}
-
 /// A checked file.
 #[derive(Clone)]
 pub struct Checked {
@@ -63,10 +53,7 @@ pub(crate) struct Main {
 
 /// Checks a file without running anything. Data are opened, but only their headers are read.
 pub fn check_file(path: impl AsRef<Path>, options: &Options) -> Result<Checked, Error> {
-    let (mut sources, main, id) = read_main(path.as_ref())?;
-    let folder = main.folder.clone();
-    let read = move |relative: &str| std::fs::read_to_string(folder.join(relative));
-    check(&mut sources, main, id, &read, options, Purpose::Train)
+    check_for(path.as_ref(), options, Request::Train)
 }
 
 /// Checks and compiles a file for training, evaluation and prediction.
@@ -77,11 +64,13 @@ pub fn compile_file(path: impl AsRef<Path>, options: &Options) -> Result<Compile
 
 /// Checks and compiles a file whose sample parts are given by name.
 pub(crate) fn compile_for_step(path: &Path, options: &Options) -> Result<Compiled, Error> {
-    let (mut sources, main, id) = read_main(path)?;
-    let folder = main.folder.clone();
-    let read = move |relative: &str| std::fs::read_to_string(folder.join(relative));
-    let checked = check(&mut sources, main, id, &read, options, Purpose::Step)?;
+    let checked = check_for(path, options, Request::Step)?;
     Ok(Compiled { program: compile(&checked.module, Gradients::WeightsAndInputs), checked })
+}
+
+fn check_for(path: &Path, options: &Options, request: Request) -> Result<Checked, Error> {
+    let (mut sources, main, id) = read_main(path)?;
+    check(&mut sources, &main, id, &beside(&main), options, request)
 }
 
 /// Compiles the texts of an earlier run again.
@@ -97,27 +86,30 @@ pub(crate) fn compile_sources(texts: &Sources, folder: &Path, options: &Options)
         found.map(|(_, s)| s.text.to_string()).ok_or_else(missing)
     };
     let main = Main { name: main.name.clone(), folder: folder.to_path_buf() };
-    let checked = check(&mut sources, main, id, &read, options, Purpose::Train)?;
+    let checked = check(&mut sources, &main, id, &read, options, Request::Train)?;
     Ok(Compiled { program: compile(&checked.module, Gradients::Weights), checked })
 }
 
 /// What the data of a file look like; only headers are read.
 pub fn schema_of(path: impl AsRef<Path>, options: &Options) -> Result<Schema, Error> {
     let (mut sources, main, id) = read_main(path.as_ref())?;
-    let folder = main.folder.clone();
-    let read = move |relative: &str| std::fs::read_to_string(folder.join(relative));
-    let (resolved, settings) = resolved(&mut sources, id, &read, options)?;
+    let (resolved, settings) = resolved(&mut sources, id, &beside(&main), options)?;
     let specs = stmc_model::data_sources(&resolved, &settings).map_err(|d| Error::program(&sources, d))?;
     Ok(open(&sources, &specs, &main.folder)?.0)
 }
 
-fn read_main(path: &Path) -> Result<(Sources, Main, SourceId), Error> {
+pub(crate) fn read_main(path: &Path) -> Result<(Sources, Main, SourceId), Error> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| Error::World(format!("{name}: {}", reason(&e))))?;
     let mut sources = Sources::default();
     let id = sources.add(name.clone(), text);
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     Ok((sources, Main { name, folder }, id))
+}
+
+/// Reads what the main file imports.
+fn beside(main: &Main) -> impl Fn(&str) -> std::io::Result<String> {
+    |relative| std::fs::read_to_string(main.folder.join(relative))
 }
 
 /// What an error of the file system says, without its number.
@@ -145,11 +137,11 @@ fn resolved(
 
 fn check(
     sources: &mut Sources,
-    main: Main,
+    main: &Main,
     id: SourceId,
     read: Reader<'_>,
     options: &Options,
-    purpose: Purpose,
+    request: Request,
 ) -> Result<Checked, Error> {
     let (resolved, settings) = resolved(sources, id, read, options)?;
     let mut warnings = vec![];
@@ -168,20 +160,17 @@ fn check(
         warnings.extend(samples.warnings(&made));
         counts.parts =
             samples.names().iter().enumerate().map(|(i, n)| (n.clone(), samples.samples(i).len())).collect();
-        if let Some(opened) = opened.filter(|_| purpose == Purpose::Train) {
+        if let Some(opened) = opened.filter(|_| request == Request::Train) {
             let set = Dataset::new(made.clone(), opened).map_err(|d| Error::program(sources, d))?;
             data = Some(Data { set: Arc::new(set), samples: Arc::new(samples) });
         }
         (schema, plan) = (Some(found), Some(made));
     }
-    let request = match purpose {
-        Purpose::Train => Request::Train,
-        Purpose::Step => Request::Step,
-    };
     let (module, more) = stmc_model::elaborate(&resolved, &settings, plan.as_ref(), &counts, request)
         .map_err(|d| Error::program(sources, d))?;
     warnings.extend(more);
-    Ok(Checked { sources: sources.clone(), module, warnings, schema, data, main, set: options.set.clone() })
+    let (main, set) = (main.clone(), options.set.clone());
+    Ok(Checked { sources: sources.clone(), module, warnings, schema, data, main, set })
 }
 
 type Opened = Vec<Arc<dyn stmc_data::Source>>;

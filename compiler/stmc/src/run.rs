@@ -28,9 +28,6 @@ impl Default for TrainOptions {
     }
 }
 
-/// The data of a compiled file, opened.
-pub type RunData = Data;
-
 /// An earlier run, compiled again from what its directory keeps.
 pub struct Again {
     /// The program.

@@ -237,7 +237,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         &["trane"][..],
         &["train"],
         &["explain", "E9999"],
-        &["emit", "x.stm", "--target", "clif", "--arch", "90"],
+        &["emit", "x.stm", "--stage", "graph", "--target", "clif"],
     ] {
         assert_eq!(stmc(arguments).status.code(), Some(2), "{arguments:?}");
     }

@@ -1,4 +1,4 @@
-//! The arguments. Sole user of clap.
+//! The arguments.
 use crate::{DeviceKind, Stage, Target};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -33,8 +33,8 @@ pub(super) struct Shared {
     #[arg(long, global = true, value_name = "FILE")]
     pub schema: Option<PathBuf>,
     /// Where to run
-    #[arg(long, global = true, value_enum, default_value_t = DeviceArg::Cpu)]
-    pub device: DeviceArg,
+    #[arg(long, global = true, value_enum, default_value_t = DeviceKind::Cpu)]
+    pub device: DeviceKind,
     /// Threads of the CPU device; 0 takes all cores. Results do not depend on it
     #[arg(long, global = true, default_value_t = 0)]
     pub threads: usize,
@@ -44,31 +44,9 @@ pub(super) struct Shared {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum DeviceArg {
-    Cpu,
-    Wgpu,
-    Cuda,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Format {
     Human,
     Json,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum StageArg {
-    Ast,
-    Graph,
-    Kernels,
-    Program,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum TargetArg {
-    Clif,
-    Wgsl,
-    Cuda,
 }
 
 #[derive(Subcommand, Debug)]
@@ -115,19 +93,16 @@ pub(super) enum Command {
     Summary { file: PathBuf },
     /// Show what a phase of the compiler made of a file
     #[command(
-        after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --arch sm_90 --dir kernels"
+        after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --dir kernels"
     )]
     Emit {
         file: PathBuf,
         /// The phase
         #[arg(long, value_enum, conflicts_with = "target")]
-        stage: Option<StageArg>,
+        stage: Option<Stage>,
         /// Write the kernels in this language
         #[arg(long, value_enum)]
-        target: Option<TargetArg>,
-        /// The architecture that the CUDA code is for
-        #[arg(long, requires = "target")]
-        arch: Option<String>,
+        target: Option<Target>,
         /// One file per kernel, here
         #[arg(long, requires = "target", value_name = "DIR")]
         dir: Option<PathBuf>,
@@ -163,43 +138,4 @@ pub(super) enum Command {
     /// The longer story of a diagnostic code
     #[command(after_help = "Example:\n  stmc explain E0202")]
     Explain { code: String },
-}
-
-impl DeviceArg {
-    pub(super) fn kind(self) -> DeviceKind {
-        match self {
-            DeviceArg::Cpu => DeviceKind::Cpu,
-            DeviceArg::Wgpu => DeviceKind::Wgpu,
-            DeviceArg::Cuda => DeviceKind::Cuda,
-        }
-    }
-}
-
-impl StageArg {
-    pub(super) fn stage(self) -> Stage {
-        match self {
-            StageArg::Ast => Stage::Ast,
-            StageArg::Graph => Stage::Graph,
-            StageArg::Kernels => Stage::Kernels,
-            StageArg::Program => Stage::Program,
-        }
-    }
-}
-
-impl TargetArg {
-    pub(super) fn target(self) -> Target {
-        match self {
-            TargetArg::Clif => Target::Clif,
-            TargetArg::Wgsl => Target::Wgsl,
-            TargetArg::Cuda => Target::Cuda,
-        }
-    }
-
-    pub(super) fn extension(self) -> &'static str {
-        match self {
-            TargetArg::Clif => "clif",
-            TargetArg::Wgsl => "wgsl",
-            TargetArg::Cuda => "cu",
-        }
-    }
 }

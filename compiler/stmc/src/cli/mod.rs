@@ -4,7 +4,7 @@ mod args;
 
 use crate::error::{diagnostic_json, render};
 use crate::run::StepFiles;
-use crate::{Again, Checked, Error, Options, TrainOptions};
+use crate::{Again, Checked, Error, Options, Stage, Target, TrainOptions};
 use args::{Args, Command, Format, Shared};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
@@ -56,14 +56,14 @@ fn run(args: Args) -> Result<ExitCode, Error> {
         Command::Train { file, out, resume } => train(&shared, file.as_deref(), out, resume.as_deref()),
         Command::Eval { run, on } => {
             let again = Again::open(&run, on.as_deref(), &shared.set)?;
-            let mut device = crate::device(shared.device.kind(), shared.threads)?;
+            let mut device = crate::device(shared.device, shared.threads)?;
             let scores = crate::evaluate(&again, &mut *device)?;
             print!("{}", stmc_runtime::score::table(&scores));
             done
         }
         Command::Predict { run, input, out } => {
             let again = Again::open(&run, None, &[])?;
-            let mut device = crate::device(shared.device.kind(), shared.threads)?;
+            let mut device = crate::device(shared.device, shared.threads)?;
             let mut inputs = vec![];
             for text in &input {
                 let (name, path) = text.split_once('=').ok_or_else(|| {
@@ -89,8 +89,8 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             print!("{}", crate::summary(&compiled));
             done
         }
-        Command::Emit { file, stage, target, arch, dir } => {
-            emit(&file, &options(&shared)?, stage, target, arch.as_deref(), dir.as_deref())?;
+        Command::Emit { file, stage, target, dir } => {
+            emit(&file, &options(&shared)?, stage, target, dir.as_deref())?;
             done
         }
         Command::Schema { file } => {
@@ -99,7 +99,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             done
         }
         Command::Step { file, weights, batch, masks, map, steps, out } => {
-            let mut device = crate::device(shared.device.kind(), shared.threads)?;
+            let mut device = crate::device(shared.device, shared.threads)?;
             let files = StepFiles { weights, batch, masks, map };
             let results = crate::step(&file, &options(&shared)?, &files, &mut *device, steps)?;
             stmc_runtime::tensor::write(&out, &results).map_err(world)?;
@@ -161,7 +161,7 @@ fn train(
 ) -> Result<ExitCode, Error> {
     let interrupted = stmc_runtime::signals::interrupted().map_err(|e| Error::World(e.to_string()))?;
     let options = TrainOptions { out, watch: Watching::Shown, interrupted };
-    let mut device = crate::device(shared.device.kind(), shared.threads)?;
+    let mut device = crate::device(shared.device, shared.threads)?;
     let outcome = if let Some(run) = resume {
         if !shared.set.is_empty() {
             return Err(Error::Usage(
@@ -192,19 +192,14 @@ fn finish(outcome: &Outcome) -> ExitCode {
 fn emit(
     file: &Path,
     options: &Options,
-    stage: Option<args::StageArg>,
-    target: Option<args::TargetArg>,
-    arch: Option<&str>,
+    stage: Option<Stage>,
+    target: Option<Target>,
     dir: Option<&Path>,
 ) -> Result<(), Error> {
     let Some(target) = target else {
-        let stage = stage.unwrap_or(args::StageArg::Program).stage();
-        return print(&crate::emit_stage(file, options, stage)?);
+        return print(&crate::emit_stage(file, options, stage.unwrap_or(Stage::Program))?);
     };
-    if let Some(arch) = arch.filter(|a| !a.starts_with("sm_")) {
-        return Err(Error::Usage(format!("`--arch {arch}`: write an architecture such as `sm_90`")));
-    }
-    let texts = crate::emit_target(file, options, target.target())?;
+    let texts = crate::emit_target(file, options, target)?;
     let Some(dir) = dir else {
         let all: Vec<String> = texts.iter().map(|(name, text)| format!("// {name}\n{text}\n")).collect();
         return print(&all.concat());
