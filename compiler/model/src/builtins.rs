@@ -211,6 +211,11 @@ fn unbuilt<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     Err(elab.unbuilt(bound.span, &format!("`{}`", bound.name)))
 }
 
+/// All of them.
+pub(crate) fn all() -> &'static [Builtin] {
+    TABLE
+}
+
 /// The function of that name. `None`: there is none.
 pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     TABLE.iter().find(|b| b.name == name)

@@ -31,6 +31,7 @@ mod settings;
 mod shape;
 mod train;
 mod value;
+pub mod vocabulary;
 mod weights;
 
 pub use elaborate::{Counts, Request, data_plan, data_sources, elaborate, inspect, seed};

@@ -84,7 +84,7 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
 }
 
 /// The keys of `tune`.
-const TUNE: &[&str] = &["search", "minimize", "maximize", "prune", "seed"];
+pub(crate) const TUNE: &[&str] = &["search", "minimize", "maximize", "prune", "seed"];
 
 /// Unknown keys of `tune`.
 pub(crate) fn check_tune(elab: &mut Elab<'_>, keys: &[ast::Key]) {
