@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! config.json            the sources, settings and seed
+//! fits.safetensors       what `fit` found in the data
 //! metrics.jsonl          one line per epoch, and some steps; cut to the checkpoint's length on resume
 //! checkpoints/000120/    weights.safetensors  optimizer.safetensors  state.json
 //! last -> checkpoints/000120
 //! best -> checkpoints/000080
+//! curves.svg             losses and metrics by epoch
+//! forecast.gif           at the end, if the model forecasts images
 //! ```
 //!
 //! Invariant: `last` and `best`, once they exist, point to whole checkpoints at every moment. A checkpoint is written under

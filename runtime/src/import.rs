@@ -154,8 +154,8 @@ impl Recipe {
 impl Tensor {
     /// With these extents, if they differ by extents of 1 alone.
     fn shaped(self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let essence: Vec<usize> = shape.iter().copied().filter(|n| *n != 1).collect();
-        if self.essence() != essence {
+        let essence = |shape: &[usize]| shape.iter().copied().filter(|n| *n != 1).collect::<Vec<_>>();
+        if essence(&self.shape) != essence(shape) {
             let reason = format!("`{name}` is {shape:?} in the model, {:?} in the file", self.shape);
             return Err(RunError::Tensor(reason));
         }

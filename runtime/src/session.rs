@@ -118,14 +118,13 @@ impl<'a> Session<'a> {
 
     /// The run-time scalars after `step` updates, as the device sees them.
     pub fn scalars(&self, step: u64) -> Vec<f32> {
-        let lookup = |name: &str| (name == "step").then_some(step as f64);
-        self.program.scalars.iter().map(|e| e.eval(&lookup) as f32).collect()
+        self.program.scalars.iter().map(|e| e.eval(&after(step)) as f32).collect()
     }
 
     /// The learning rate of the update after `step` updates. `None`: the rule has none.
     pub fn rate(&self, step: u64) -> Option<f64> {
         let scalar = self.module.train.as_ref()?.rate?;
-        Some(self.module.scalars[scalar.index()].eval(&|name| (name == "step").then_some(step as f64)))
+        Some(self.module.scalars[scalar.index()].eval(&after(step)))
     }
 
     /// All weights by path, in disk order.
@@ -180,4 +179,9 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// What the variables of run-time scalars are after `step` updates.
+pub(crate) fn after(step: u64) -> impl Fn(&str) -> Option<f64> {
+    move |name| (name == "step").then_some(step as f64)
 }

@@ -22,7 +22,7 @@ pub fn load_weights(session: &mut Session<'_>, given: &Named, map: &Map) -> Resu
     session.set_weights(&import::pick(&wanted, given, map, WEIGHTS)?)
 }
 
-/// Runs `count` updates on the batch in `given` (`input.<name>`, `dropout_mask.<site>`).
+/// Runs `count` updates on the batch in `given` (`input.<name>`, `dropout_mask.<path>`).
 pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> Result<Named> {
     let train = session.required("train")?;
     let entry = session.at(train);
@@ -66,7 +66,10 @@ fn load_batch(session: &mut Session<'_>, entry: &Entry, given: &Named, map: &Map
             .iter()
             .filter_map(|port| match &port.role {
                 InputRole::Named { name, .. } if !is_mask => Some((name.clone(), port.buffer)),
-                InputRole::Mask { site, .. } if is_mask => Some((site.clone(), port.buffer)),
+                // A layer's first draw goes by its path alone, the next ones by `path#1` ….
+                InputRole::Mask { site, .. } if is_mask => {
+                    Some((site.strip_suffix("#0").unwrap_or(site).into(), port.buffer))
+                }
                 _ => None,
             })
             .collect();

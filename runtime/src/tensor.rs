@@ -47,11 +47,6 @@ impl Tensor {
         Cow::Owned(self.numbers().map(convert).collect())
     }
 
-    /// The extents without those of 1: what an import compares.
-    pub fn essence(&self) -> Vec<usize> {
-        self.shape.iter().copied().filter(|n| *n != 1).collect()
-    }
-
     /// The part `from .. to` along dimension `dim`.
     #[must_use]
     pub fn slice(&self, dim: usize, from: usize, to: usize) -> Tensor {

@@ -149,7 +149,8 @@ pub struct StepFiles {
     pub weights: Option<PathBuf>,
     /// `input.<part>` tensors.
     pub batch: PathBuf,
-    /// `dropout_mask.<site>` tensors, which go before those of the batch. `None`: the batch has them, or there is no dropout.
+    /// `dropout_mask.<path of the layer>` tensors, `path#1` for its second application. They go before those of the batch.
+    /// `None`: the batch has them, or there is no dropout.
     pub masks: Option<PathBuf>,
     /// Renames, squeezes, slices, concatenates, permutes.
     pub map: Option<PathBuf>,

@@ -122,7 +122,7 @@ pub(super) enum Command {
         /// The sample's parts, as `input.<name>`
         #[arg(long, value_name = "FILE")]
         batch: PathBuf,
-        /// Dropout masks, as `dropout_mask.<site>`
+        /// Dropout masks, as `dropout_mask.<path of the layer>`, which go before those in the batch
         #[arg(long, value_name = "FILE")]
         masks: Option<PathBuf>,
         /// A map file (TOML) that renames, squeezes, slices, concatenates, permutes
