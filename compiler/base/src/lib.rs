@@ -4,12 +4,14 @@ pub mod codes;
 pub mod date;
 pub mod diagnostic;
 pub mod id;
+mod letters;
 pub mod schema;
 pub mod source;
 pub mod span;
 
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Fix, Label, Severity};
+pub use letters::distance;
 pub use schema::Schema;
 pub use source::{SourceId, Sources};
 pub use span::Span;

@@ -1,5 +1,6 @@
 //! Words that the messages need: those that begin a declaration or a statement, and those of other languages.
-use stmc_base::{Code, Diagnostic, Span};
+use crate::ast::BinaryOp;
+use stmc_base::{Code, Diagnostic, Span, distance};
 
 /// What begins a declaration of a file.
 pub const ITEMS: &[&str] = &[
@@ -32,17 +33,19 @@ pub const RESERVED: &[&str] = &[
     "let", "if", "then", "else", "for", "in", "scan", "carry", "yield", "true", "false", "and", "or", "not",
 ];
 
-/// What stands between two values.
-const INFIX: &[&str] = &["|>", "or", "and", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "^"];
+/// Does this stand between two values? `in` has other uses besides.
+fn is_infix(text: &str) -> bool {
+    text == "|>" || BinaryOp::find(text).is_some_and(|op| op != BinaryOp::In)
+}
 
 /// Does a line that begins with this always go on with the line before? `+` and `-` do so only before a blank.
 pub(crate) fn goes_on(text: &str) -> bool {
-    INFIX.contains(&text) && !matches!(text, "+" | "-") || matches!(text, "then" | "else" | "->" | "=>")
+    is_infix(text) && !matches!(text, "+" | "-") || matches!(text, "then" | "else" | "->" | "=>")
 }
 
 /// Does a line that ends with this go on in the next?
 pub(crate) fn awaits_more(text: &str) -> bool {
-    INFIX.contains(&text) || matches!(text, "=" | "=>" | "->" | "~" | "not" | "then" | "else" | "in")
+    is_infix(text) || matches!(text, "=" | "=>" | "->" | "~" | "not" | "then" | "else" | "in")
 }
 
 /// A word or sign of another language.
@@ -123,25 +126,4 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let allowed = |c: &str| 1 + usize::from(c.len() > 4);
     let near = candidates.iter().map(|c| (distance(word, c), *c));
     near.filter(|(d, c)| *d <= allowed(c) && *d + 1 < c.len()).min().map(|(_, c)| c)
-}
-
-/// How many letters were added, left out, changed, or swapped with their neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            cost[i][j] = match (i, j) {
-                (0, _) => j,
-                (_, 0) => i,
-                _ => {
-                    let changed = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                    let best = changed.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1);
-                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                    if swapped { best.min(cost[i - 2][j - 2] + 1) } else { best }
-                }
-            };
-        }
-    }
-    cost[a.len()][b.len()]
 }

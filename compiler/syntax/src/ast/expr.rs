@@ -149,60 +149,41 @@ pub enum UnaryOp {
     Not,
 }
 
-/// An infix operator; the pipe is no operator but `ExprKind::Pipe`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum BinaryOp {
-    /// `or`
-    Or,
-    /// `and`
-    And,
-    /// `in`
-    In,
-    /// `==`
-    Eq,
-    /// `!=`
-    Ne,
-    /// `<`
-    Lt,
-    /// `<=`
-    Le,
-    /// `>`
-    Gt,
-    /// `>=`
-    Ge,
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
-    /// `/`
-    Div,
-    /// `^`
-    Pow,
+words! {
+    /// An infix operator; the pipe is no operator but `ExprKind::Pipe`.
+    BinaryOp {
+        /// One of two truths.
+        Or = "or",
+        /// Both of two truths.
+        And = "and",
+        /// Is it among the elements?
+        In = "in",
+        /// Are they the same?
+        Eq = "==",
+        /// Do they differ?
+        Ne = "!=",
+        /// Is it less?
+        Lt = "<",
+        /// Is it less, or the same?
+        Le = "<=",
+        /// Is it more?
+        Gt = ">",
+        /// Is it more, or the same?
+        Ge = ">=",
+        /// Sum.
+        Add = "+",
+        /// Difference.
+        Sub = "-",
+        /// Product.
+        Mul = "*",
+        /// Quotient.
+        Div = "/",
+        /// Power.
+        Pow = "^",
+    }
 }
 
 impl BinaryOp {
-    /// As it is written.
-    pub fn text(self) -> &'static str {
-        match self {
-            BinaryOp::Or => "or",
-            BinaryOp::And => "and",
-            BinaryOp::In => "in",
-            BinaryOp::Eq => "==",
-            BinaryOp::Ne => "!=",
-            BinaryOp::Lt => "<",
-            BinaryOp::Le => "<=",
-            BinaryOp::Gt => ">",
-            BinaryOp::Ge => ">=",
-            BinaryOp::Add => "+",
-            BinaryOp::Sub => "-",
-            BinaryOp::Mul => "*",
-            BinaryOp::Div => "/",
-            BinaryOp::Pow => "^",
-        }
-    }
-
     /// `in == != < <= > >=`: the result is a bool, and they do not chain.
     pub fn is_comparison(self) -> bool {
         use BinaryOp::*;

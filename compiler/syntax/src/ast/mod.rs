@@ -3,6 +3,30 @@
 //! Every node carries the span of its whole text. Parentheses around one expression leave no node, but the
 //! expression's span then includes them. Comments are gone; doc comments stay on what they document.
 //! The parser bounds the depth of the tree, so a recursive walk over it never runs out of stack.
+/// An enum of words or signs, each with the text that it is written as.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// As it is written.
+            pub fn text(self) -> &'static str {
+                match self { $($name::$variant => $text),* }
+            }
+
+            /// The one that is written so. `None`: there is none.
+            pub fn find(text: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|w| w.text() == text)
+            }
+        }
+    };
+}
+
 mod data;
 mod expr;
 mod items;

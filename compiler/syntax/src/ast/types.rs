@@ -68,29 +68,6 @@ pub enum Extent {
     Expr(Expr),
 }
 
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$doc])* $variant,)* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [$name] = &[$($name::$variant),*];
-
-            /// As it is written.
-            pub fn text(self) -> &'static str {
-                match self { $($name::$variant => $text),* }
-            }
-
-            /// The one that is written so. `None`: there is none.
-            pub fn find(text: &str) -> Option<$name> {
-                $name::ALL.iter().copied().find(|w| w.text() == text)
-            }
-        }
-    };
-}
-
 words! {
     /// What a tensor's elements are.
     DType {

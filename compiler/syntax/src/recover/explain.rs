@@ -3,6 +3,7 @@
 //! `EXPLANATIONS` is tried from top to bottom: what is certain first, what is a guess later; the last one always
 //! has something to say. Each looks at the tokens around the place and at what the grammar would have taken.
 use super::{misplaced, region};
+use crate::ast::{DType, StaticType};
 use crate::grammar::Rule;
 use crate::tokens::{Kind, Token};
 use crate::words::{self, DATA_LINES, ITEMS, STATEMENTS};
@@ -294,10 +295,10 @@ fn operator_without_value(s: &Site) -> Option<Diagnostic> {
 }
 
 /// The words of types.
-const TYPES: &[&str] = &[
-    "f32", "f16", "bf16", "i32", "u8", "bool", "category", "int", "float", "string", "axis", "axes",
-    "duration", "date", "layer", "fn", "record", "rate", "series", "each",
-];
+fn types() -> Vec<&'static str> {
+    let dtypes = DType::ALL.iter().map(|d| d.text());
+    dtypes.chain(StaticType::ALL.iter().map(|s| s.text())).chain(["each"]).collect()
+}
 
 fn misspelled_type(s: &Site) -> Option<Diagnostic> {
     const ELSEWHERE: &[(&str, &str)] = &[
@@ -320,7 +321,7 @@ fn misspelled_type(s: &Site) -> Option<Diagnostic> {
     let word = s.found.text;
     let help = match ELSEWHERE.iter().find(|(name, _)| *name == word) {
         Some((_, here)) => format!("write {here}"),
-        None => match words::nearest(word, TYPES) {
+        None => match words::nearest(word, &types()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
                 "a type is `int`, `float`, `bool`, `string`, …, or a tensor: `[lat, lon]`, `f32[time]`".into()
@@ -489,7 +490,7 @@ fn missing_equals(s: &Site) -> Option<Diagnostic> {
     if !s.wants(Rule::equals) || s.wants(Rule::arrow) || !s.found.begins_operand() {
         return None;
     }
-    let sign = if s.wants(Rule::colon) && TYPES.contains(&s.found.text) { ":" } else { "=" };
+    let sign = if s.wants(Rule::colon) && types().contains(&s.found.text) { ":" } else { "=" };
     Some(s.here(format!("`{sign}` is missing before {}", s.shown())))
 }
 

@@ -77,7 +77,7 @@ impl Builder<'_> {
             let kind = ExprKind::Pipe { value: Box::new(left.expr), stage: Box::new(right.expr) };
             return Operand { expr: Expr { kind, span }, top: Some(Top::Pipe) };
         }
-        let op = binary_op(op.as_rule());
+        let op = BinaryOp::find(op.as_str()).expect("the grammar knows the operators");
         let top = if op.is_comparison() { Top::Comparison } else { Top::Other };
         if top == Top::Comparison && left.top == Some(Top::Comparison) {
             self.refuse_chain(&left.expr, op_span);
@@ -541,26 +541,6 @@ fn is_operator(rule: Rule) -> bool {
             | index
             | member
     )
-}
-
-fn binary_op(rule: Rule) -> BinaryOp {
-    match rule {
-        Rule::or => BinaryOp::Or,
-        Rule::and => BinaryOp::And,
-        Rule::member_of => BinaryOp::In,
-        Rule::eq => BinaryOp::Eq,
-        Rule::ne => BinaryOp::Ne,
-        Rule::lt => BinaryOp::Lt,
-        Rule::le => BinaryOp::Le,
-        Rule::gt => BinaryOp::Gt,
-        Rule::ge => BinaryOp::Ge,
-        Rule::plus => BinaryOp::Add,
-        Rule::minus => BinaryOp::Sub,
-        Rule::times => BinaryOp::Mul,
-        Rule::divide => BinaryOp::Div,
-        Rule::power => BinaryOp::Pow,
-        rule => unreachable!("{rule:?} is not an infix operator"),
-    }
 }
 
 /// What a pipe after this expression would take if it bound tightest.
