@@ -2,19 +2,19 @@
 //!
 //! Lines are neighbours if they begin something of the same kind in the same bracket with no empty line between; what
 //! hangs on the first does not part them. Widths that differ by more than the kind's limit are left apart.
+use super::COMMENT_GAP;
 use super::layout::{Extra, Placed, layout};
 use super::pieces::{Piece, outer};
-use super::{COMMENT_GAP, WIDTH};
 use crate::tokens::Kind as TokenKind;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The layout with all columns.
-pub(super) fn aligned(pieces: &[Piece]) -> Vec<Placed> {
+pub(super) fn aligned(pieces: &[Piece], width: usize) -> Vec<Placed> {
     let placed = layout(pieces, &Extra::new());
     let extra = values(pieces, &placed);
     let mut placed = layout(pieces, &extra);
-    comments(pieces, &mut placed);
+    comments(pieces, &mut placed, width);
     placed
 }
 
@@ -73,9 +73,8 @@ impl Run {
 fn values(pieces: &[Piece], placed: &[Placed]) -> Extra {
     let mut extra = Extra::new();
     let mut runs: BTreeMap<usize, Run> = BTreeMap::new();
-    for line in placed {
-        let Some(bracket) = line.begins_in else { continue };
-        let run = runs.entry(bracket).or_default();
+    for line in placed.iter().filter(|line| line.begins) {
+        let run = runs.entry(line.bracket).or_default();
         let cell = cell(pieces, line);
         let goes_on = match (&cell, run.cells.is_empty()) {
             (Some(cell), false) => !line.empty_line_before && run.takes(cell),
@@ -108,7 +107,7 @@ fn cell(pieces: &[Piece], line: &Placed) -> Option<Cell> {
         _ => return None,
     };
     let is_short = matches!(kind, Kind::Let | Kind::Carry | Kind::Update);
-    if is_short && pieces[range.end - 1].token.opens() || line.begins_in == Some(0) && kind == Kind::Entry {
+    if is_short && pieces[range.end - 1].token.opens() || line.bracket == 0 && kind == Kind::Entry {
         return None;
     }
     // Of several bindings or entries on one line, none is in a column.
@@ -147,7 +146,7 @@ pub(super) fn code_width(pieces: &[Piece], line: &Placed) -> usize {
 }
 
 /// Comments at the ends of lines that follow each other begin in one column, if all of them have room there.
-fn comments(pieces: &[Piece], placed: &mut [Placed]) {
+fn comments(pieces: &[Piece], placed: &mut [Placed], width: usize) {
     let mut i = 0;
     while i < placed.len() {
         let (mut column, mut end) = (0, i);
@@ -156,7 +155,7 @@ fn comments(pieces: &[Piece], placed: &mut [Placed]) {
             && (end == i || !line.empty_line_before)
         {
             let wider = column.max(code_width(pieces, line) + COMMENT_GAP);
-            let has_room = |l: &Placed| wider + pieces[l.range.end - 1].width() <= WIDTH;
+            let has_room = |l: &Placed| wider + pieces[l.range.end - 1].width() <= width;
             if end > i && !placed[i..=end].iter().all(has_room) {
                 break;
             }

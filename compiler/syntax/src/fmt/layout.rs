@@ -18,9 +18,10 @@ pub(super) struct Placed {
     pub(super) range: Range<usize>,
     /// Blanks before each; those of the first are the indentation.
     pub(super) gaps: Vec<usize>,
-    /// It begins a statement or an entry in the bracket with this number; 0 is the file.
-    /// `None`: it goes on, it closes a bracket, or it is a comment.
-    pub(super) begins_in: Option<usize>,
+    /// The number of the innermost bracket that is open where it begins; 0 is the file.
+    pub(super) bracket: usize,
+    /// It begins a statement, an entry or an argument there; it does not go on, close the bracket, or hold a comment alone.
+    pub(super) begins: bool,
     /// An empty line stands before it.
     pub(super) empty_line_before: bool,
 }
@@ -122,7 +123,7 @@ impl<'t> Layout<'_, 't> {
         if begins {
             self.top().statement = Statement::new(first.token.text, indent);
         }
-        let begins_in = begins.then(|| self.top().number);
+        let bracket = self.top().number;
         let empty_line_before = self.takes_empty_line(&first);
         let mut gaps = vec![indent];
         let mut column = indent;
@@ -135,7 +136,7 @@ impl<'t> Layout<'_, 't> {
             self.piece(i, column, indent, range.end);
             column += self.pieces[i].width();
         }
-        Placed { range, gaps, begins_in, empty_line_before }
+        Placed { range, gaps, bracket, begins, empty_line_before }
     }
 
     fn takes_empty_line(&self, first: &Piece) -> bool {

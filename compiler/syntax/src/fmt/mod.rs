@@ -31,17 +31,22 @@ const COMMENT_GAP: usize = 2;
 pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
     let parsed = parse(source, text);
     let Some(before) = parsed.file else { return Err(parsed.diagnostics) };
-    let mut pieces = pieces::pieces(text);
-    let formatted = loop {
-        pieces::tidy(&mut pieces);
-        let placed = align::aligned(&pieces);
-        if !wrap::broken(&mut pieces, &placed) {
-            break write(&pieces, &placed);
-        }
-    };
+    let formatted = within(text, WIDTH);
     let after = parse(source, &formatted).file.expect("a formatted text parses");
     assert_eq!(crate::dump(&before), crate::dump(&after), "formatting keeps the tree");
     Ok(formatted)
+}
+
+/// A text that parses, in lines of this width.
+fn within(text: &str, width: usize) -> String {
+    let mut pieces = pieces::pieces(text);
+    loop {
+        pieces::tidy(&mut pieces);
+        let placed = align::aligned(&pieces, width);
+        if !wrap::broken(&mut pieces, &placed, width) {
+            return write(&pieces, &placed);
+        }
+    }
 }
 
 fn write(pieces: &[Piece], placed: &[Placed]) -> String {
@@ -57,4 +62,37 @@ fn write(pieces: &[Piece], placed: &[Placed]) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Narrow lines are broken at every place there is.
+    #[test]
+    fn wherever_a_line_is_broken_the_tree_is_kept() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["tests/programs", "../../stdlib", "../../examples/nowcast"] {
+            for entry in std::fs::read_dir(root.join(folder)).expect("the folder is there") {
+                let path = entry.expect("an entry").path();
+                if path.extension().is_none_or(|e| e != "stm") {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("it is readable");
+                for width in [10, 25, 40, 60, 80] {
+                    survives(&path, &text, width);
+                }
+            }
+        }
+    }
+
+    fn survives(path: &Path, text: &str, width: usize) {
+        let tree = |text: &str| parse(SourceId(0), text).file.map(|file| crate::dump(&file));
+        let narrow = within(text, width);
+        let wrong = parse(SourceId(0), &narrow).diagnostics;
+        assert!(wrong.is_empty(), "{} in {width} columns: {wrong:?}\n{narrow}", path.display());
+        assert_eq!(tree(text), tree(&narrow), "{} in {width} columns", path.display());
+        assert_eq!(narrow, within(&narrow, width), "{} in {width} columns, twice", path.display());
+    }
 }

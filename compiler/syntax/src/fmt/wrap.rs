@@ -1,9 +1,9 @@
 //! Lines that are too wide are broken: blocks are opened, else the line is filled up to the outermost place that helps.
+use super::STEP;
 use super::align::{code, code_width};
 use super::gaps::ends_value;
 use super::layout::Placed;
 use super::pieces::{Before, Piece, is_block, open_block, partners};
-use super::{STEP, WIDTH};
 use crate::tokens::Kind;
 use std::ops::Range;
 
@@ -11,15 +11,15 @@ use std::ops::Range;
 const LEAST: usize = 40;
 
 /// Breaks every line that is too wide, once. False: there is none that can be broken.
-pub(super) fn broken(pieces: &mut [Piece], placed: &[Placed]) -> bool {
+pub(super) fn broken(pieces: &mut [Piece], placed: &[Placed], width: usize) -> bool {
     let partners = partners(pieces);
     let mut any = false;
     for line in placed {
-        if code_width(pieces, line) <= WIDTH {
+        if code_width(pieces, line) <= width {
             continue;
         }
         let range = code(pieces, line);
-        any |= open_blocks(pieces, range.clone(), &partners) || break_line(pieces, line, range);
+        any |= open_blocks(pieces, range.clone(), &partners) || break_line(pieces, line, range, width);
     }
     any
 }
@@ -56,10 +56,10 @@ struct Place {
     indent: usize,
 }
 
-fn break_line(pieces: &mut [Piece], line: &Placed, range: Range<usize>) -> bool {
-    let width = code_width(pieces, line);
-    let fits = |p: &&Place| p.end <= WIDTH && p.indent < p.column;
-    let rest_fits = |p: &Place| p.indent + width - p.column <= WIDTH;
+fn break_line(pieces: &mut [Piece], line: &Placed, range: Range<usize>, width: usize) -> bool {
+    let full = code_width(pieces, line);
+    let fits = |p: &&Place| p.end <= width && p.indent < p.column;
+    let rest_fits = |p: &Place| p.indent + full - p.column <= width;
     let places = places(pieces, line, range);
     // What stands after `=` begins a new line only if that is enough.
     let helps = |p: &&Place| fits(p) && (rest_fits(p) || p.order.1 != AFTER_EQUALS);
@@ -102,13 +102,13 @@ const COMMA: u8 = 2;
 const AFTER_EQUALS: u8 = 3;
 
 /// How tightly the piece before `i` and what follows it are bound: loosest first. `None`: no line may begin at `i`.
-fn tightness(pieces: &[Piece], i: usize, gap: usize) -> Option<u8> {
+fn tightness(pieces: &[Piece], i: usize, gap: usize, in_head: bool) -> Option<u8> {
     let (previous, next) = (&pieces[i - 1], &pieces[i]);
     match (previous.text(), next.text()) {
         (";", _) => Some(0),
         // The parts of a declaration's head.
-        (")", "(") if gap > 0 => Some(if is_closed(pieces, i) { AFTER_EQUALS + 1 } else { 0 }),
-        (")", "->") => Some(1),
+        (")", "(") if in_head && gap > 0 => Some(if is_closed(pieces, i) { AFTER_EQUALS + 1 } else { 0 }),
+        (")", "->") if in_head => Some(1),
         // `for i, h in …`
         (",", _) if i >= 3 && pieces[i - 3].is("for") => None,
         (",", _) => Some(COMMA),
@@ -145,8 +145,9 @@ fn places(pieces: &[Piece], line: &Placed, range: Range<usize>) -> Vec<Place> {
         let gap = line.gaps[i - range.start];
         column += gap;
         let piece = &pieces[i];
-        let tightness = if i > range.start { tightness(pieces, i, gap) } else { None };
-        if let Some(tightness) = tightness.filter(|_| open.iter().all(|o| !o.is_closed)) {
+        let in_head = line.bracket == 0 && open.is_empty();
+        let may_break = i > range.start && open.iter().all(|o| !o.is_closed);
+        if may_break && let Some(tightness) = tightness(pieces, i, gap, in_head) {
             let inside = open.last().map(|o| o.column);
             let indent = match inside {
                 Some(column) if tightness <= COMMA => column,
