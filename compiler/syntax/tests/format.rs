@@ -2,7 +2,7 @@
 //! `STMC_BLESS` set the results are written anew; the diff is to be read. And the library, the examples and the
 //! programs of the tests are as the formatter would have them.
 #![allow(clippy::unwrap_used)] // A test helper is test code; clippy knows only the tests themselves.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use stmc_base::SourceId;
 
 #[test]
