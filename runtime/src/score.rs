@@ -1,9 +1,10 @@
 //! Metrics of a part: partial results of the batches are combined in f64, then finished by the metric's own graph.
 use crate::error::Result;
 use crate::session::Session;
+use crate::tensor::Tensor;
 use stmc_ir::interpret::{self, Context, Value};
 use stmc_ir::module::{Combine, EntryGraph, Metric, OutputRole};
-use stmc_ir::program::{Buffer, Entry};
+use stmc_ir::program::{BufferDim, Entry};
 use stmc_ir::types::{Axes, DType, Type};
 
 /// The value of a metric.
@@ -50,9 +51,9 @@ impl Partials {
     pub fn add(&mut self, session: &mut Session<'_>, entry: &Entry, graph: &EntryGraph) -> Result<()> {
         for (i, port) in entry.outputs.iter().enumerate() {
             let OutputRole::Partial(combine) = port.role else { continue };
-            let bits = session.read(port.buffer)?;
-            let buffer = session.program.buffer(port.buffer);
-            let now = canonical(&bits, buffer, graph.graph.ty(graph.output(i)), &session.module.axes);
+            let tensor = session.tensor(port.buffer)?;
+            let dims = &session.program.buffer(port.buffer).dims;
+            let now = canonical(&tensor, dims, graph.graph.ty(graph.output(i)), &session.module.axes);
             match &mut self.sums[i] {
                 Some(sums) => sums.iter_mut().zip(now).for_each(|(sum, x)| *sum = combined(combine, *sum, x)),
                 none => *none = Some(now),
@@ -153,50 +154,25 @@ fn combined(combine: Combine, a: f64, b: f64) -> f64 {
 }
 
 /// A tensor in the order of a buffer's dims, as the interpreter wants it: over the sorted axes of its type.
-fn canonical(bits: &[u32], buffer: &Buffer, ty: &Type, axes: &Axes) -> Vec<f64> {
-    let numbers: Vec<f64> = bits.iter().map(|b| interpret::from_bits(*b, buffer.dtype)).collect();
-    let mut strides = vec![1; buffer.dims.len()];
-    for i in (1..strides.len()).rev() {
-        strides[i - 1] = strides[i] * buffer.dims[i].extent;
+fn canonical(tensor: &Tensor, dims: &[BufferDim], ty: &Type, axes: &Axes) -> Vec<f64> {
+    let mut order: Vec<usize> = vec![];
+    for d in ty.dims() {
+        let fits = |i: &usize| {
+            !order.contains(i) && dims[*i].axis == axes.name(d.axis) && dims[*i].extent == d.extent
+        };
+        order.push((0..dims.len()).find(fits).expect("a buffer has the axes of its tensor"));
     }
-    let mut free: Vec<bool> = vec![true; strides.len()];
-    let order: Vec<usize> = ty
-        .dims()
-        .iter()
-        .map(|d| {
-            let fits = |i: &usize| {
-                free[*i] && buffer.dims[*i].axis == axes.name(d.axis) && buffer.dims[*i].extent == d.extent
-            };
-            let i = (0..strides.len()).find(fits).expect("a buffer has the axes of its tensor");
-            free[i] = false;
-            strides[i]
-        })
-        .collect();
-    let mut out = Vec::with_capacity(numbers.len());
-    interpret::each_index(ty, |index| {
-        out.push(numbers[index.iter().zip(&order).map(|(i, s)| i * s).sum::<usize>()]);
-    });
-    out
+    tensor.permute(&order).bits.iter().map(|b| interpret::from_bits(*b, tensor.dtype)).collect()
 }
 
 /// The elements of a metric's value in the order of the axes it names.
 fn in_order(value: &Value, metric: &Metric) -> Vec<f64> {
     let strides = value.ty.strides();
-    let dims: Vec<(usize, usize)> = metric
-        .axes
-        .iter()
-        .map(|a| {
-            let i = value
-                .ty
-                .dims()
-                .iter()
-                .position(|d| d.axis == *a)
-                .expect("a metric keeps the axes that it names");
-            (value.ty.dims()[i].extent, strides[i])
-        })
-        .collect();
+    let place = |a| value.ty.dims().iter().position(|d| d.axis == a);
+    let dims = metric.axes.iter().map(|a| place(*a).expect("a metric keeps the axes that it names"));
     let mut places = vec![0];
-    for (extent, stride) in dims {
+    for i in dims {
+        let (extent, stride) = (value.ty.dims()[i].extent, strides[i]);
         places = places.iter().flat_map(|p| (0..extent).map(move |i| p + i * stride)).collect();
     }
     places.into_iter().map(|p| value.data[p]).collect()
