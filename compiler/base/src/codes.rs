@@ -82,8 +82,8 @@ codes! {
     E0904: "a part of the split has no sample", "No sample lies wholly in this part.";
     E0905: "the data block cannot be understood", "An entry of `data` is not of the expected form.";
     W0501: "a parameter never reaches the loss", "The parameter has no path to any term of the loss: it is never trained, but it counts.";
-    W0902: "samples straddle the parts", "A sample belongs to a part only if its whole footprint does. Those that straddle are dropped.";
     W0801: "a partial batch is dropped", "Training uses whole batches; evaluation uses every sample.";
+    W0902: "samples straddle the parts", "A sample belongs to a part only if its whole footprint does. Those that straddle are dropped.";
 }
 
 impl Code {

@@ -1,4 +1,4 @@
-//! Typed ids: `define_id!(pub struct NodeId, "what it numbers")`.
+//! Typed ids: `define_id! { /** What it numbers. */ pub struct NodeId }`.
 
 /// Defines a `u32` id with `index()` and `from_index()`.
 #[macro_export]

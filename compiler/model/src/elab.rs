@@ -389,6 +389,11 @@ impl<'a> Elab<'a> {
         self.emit(Op::Scalar(op), args, span)
     }
 
+    /// A new axis along which the value repeats.
+    pub(crate) fn repeat(&mut self, x: Tensor, axis: AxisId, extent: usize, span: Span) -> Eval<Tensor> {
+        self.emit(Op::Expand(Expand { axis, extent }), &[x], span)
+    }
+
     /// The axes of `ty` that `tensor` lacks, added to it.
     pub(crate) fn expand_to(&mut self, tensor: Tensor, ty: &Type, span: Span) -> Eval<Tensor> {
         let have = self.ty(tensor);
@@ -404,7 +409,7 @@ impl<'a> Elab<'a> {
         }
         let mut wide = tensor;
         for d in ty.dims().iter().filter(|d| !have.has(d.axis)) {
-            wide = self.emit(Op::Expand(Expand { axis: d.axis, extent: d.extent }), &[wide], span)?;
+            wide = self.repeat(wide, d.axis, d.extent, span)?;
         }
         Ok(wide)
     }

@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::ops::Expand;
-use stmc_ir::{AxisId, DType, Op, Type};
+use stmc_ir::{AxisId, DType, Type};
 use stmc_syntax::ast::{self, Arg, TypeKind};
 
 impl<'a> Elab<'a> {
@@ -61,9 +60,8 @@ impl<'a> Elab<'a> {
                 return Err(self.error(diagnostic.help(help)));
             }
         }
-        let mut layer = copy(layer);
-        layer.overrides = sub.overrides.iter().map(|o| (o, scope.clone())).collect();
-        Ok(Value::Layer(Rc::new(layer)))
+        let overrides = sub.overrides.iter().map(|o| (o, scope.clone())).collect();
+        Ok(Value::Layer(Rc::new(Layer { overrides, ..Layer::clone(layer) })))
     }
 
     /// A layer on its operands.
@@ -394,7 +392,7 @@ impl<'a> Elab<'a> {
             signature.passing.iter().copied().filter(|(a, _)| !ty.has(*a)).collect();
         let mut result = tensor;
         for (axis, extent) in missing {
-            result = self.emit(Op::Expand(Expand { axis, extent }), &[result], span)?;
+            result = self.repeat(result, axis, extent, span)?;
         }
         Ok(result)
     }
@@ -588,23 +586,11 @@ fn param_name(statement: &ast::Stmt) -> Option<&str> {
     if let ast::StmtKind::Param(p) = &statement.kind { Some(&p.name.text) } else { None }
 }
 
-fn copy<'a>(layer: &Layer<'a>) -> Layer<'a> {
-    Layer {
-        decl: layer.decl,
-        unit: layer.unit,
-        settings: layer.settings.clone(),
-        overrides: layer.overrides.clone(),
-        place: layer.place.clone(),
-    }
-}
-
 /// Gives the nameless layers in a value their places: list elements by their position.
 pub(crate) fn name_layers<'a>(value: Value<'a>, place: &Place) -> Value<'a> {
     match value {
         Value::Layer(layer) if layer.place.is_none() => {
-            let mut layer = copy(&layer);
-            layer.place = Some(place.clone());
-            Value::Layer(Rc::new(layer))
+            Value::Layer(Rc::new(Layer { place: Some(place.clone()), ..Layer::clone(&layer) }))
         }
         Value::List(elements) => {
             let named = elements.iter().enumerate();

@@ -1,6 +1,6 @@
 //! "Did you mean …?": the nearest of the names that would have been valid.
 
-/// ` - did you mean `b`?`-style help. `None`: nothing is near enough.
+/// The help that names the nearest. `None`: nothing is near enough.
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(word, candidates).map(|name| format!("did you mean `{name}`?"))
 }

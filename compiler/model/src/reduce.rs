@@ -3,7 +3,7 @@ use crate::builtins::Bound;
 use crate::elab::{Context, Elab, Eval, Failed};
 use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::ops::{Dot, Expand, Reduce, Reduction, Scalar};
+use stmc_ir::ops::{Dot, Reduce, Reduction, Scalar};
 use stmc_ir::{AxisId, DType, Op};
 use stmc_syntax::ast::{BinaryOp, ExprKind};
 
@@ -389,15 +389,4 @@ pub(crate) fn params<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
         }
         other => Err(elab.wrong_kind(&other, "a model", expr.span)),
     }
-}
-
-/// Adds an axis along which a value repeats.
-pub(crate) fn expanded<'a>(
-    elab: &mut Elab<'a>,
-    x: Tensor,
-    axis: AxisId,
-    extent: usize,
-    span: Span,
-) -> Eval<Tensor> {
-    elab.emit(Op::Expand(Expand { axis, extent }), &[x], span)
 }

@@ -2,7 +2,6 @@
 use crate::axis::Naming;
 use crate::builtins::Bound;
 use crate::elab::{Elab, Eval, Failed};
-use crate::reduce::expanded;
 use crate::value::{Spanned, Tensor, Value};
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
@@ -205,7 +204,7 @@ pub(crate) fn unsqueeze<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Valu
         if elab.ty(x).has(*axis) {
             return Err(there_already(elab, x, *axis, place));
         }
-        x = expanded(elab, x, *axis, 1, bound.span)?;
+        x = elab.repeat(x, *axis, 1, bound.span)?;
     }
     Ok(Value::Tensor(x))
 }
@@ -216,7 +215,7 @@ pub(crate) fn expand<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
     for (axis, value, place) in &bound.by_axis {
         let extent = elab.extent_of(&value.value, *axis, value.span)?;
         match elab.ty(x).extent(*axis) {
-            None => x = expanded(elab, x, *axis, extent, bound.span)?,
+            None => x = elab.repeat(x, *axis, extent, bound.span)?,
             Some(found) if found == extent => {}
             Some(found) => {
                 let name = elab.axis_name(*axis);
@@ -364,7 +363,7 @@ fn margin(
         "reflect" => elab.emit(Op::Flip(Flip { axis }), &[slice], span).map(Some),
         "replicate" => {
             let one = elab.drop_axis(slice, axis, span)?;
-            expanded(elab, one, axis, n, span).map(Some)
+            elab.repeat(one, axis, n, span).map(Some)
         }
         _ => Ok(Some(slice)),
     }
@@ -393,7 +392,7 @@ pub(crate) fn stack<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
         if elab.ty(t).has(axis) {
             return Err(there_already(elab, t, axis, value.span));
         }
-        parts.push((expanded(elab, t, axis, 1, bound.span)?, value.span));
+        parts.push((elab.repeat(t, axis, 1, bound.span)?, value.span));
     }
     joined(elab, &parts, axis, bound)
 }

@@ -82,6 +82,7 @@ pub(crate) struct Closure<'a> {
 }
 
 /// A layer with its settings.
+#[derive(Clone)]
 pub(crate) struct Layer<'a> {
     pub decl: &'a ast::LayerDecl,
     pub unit: usize,
