@@ -15,6 +15,7 @@ use std::path::PathBuf;
   stmc train nowcast.stm --set frames=3 --set train.batch=8
   stmc train --resume runs/nowcast-1         go on where it stopped
   stmc eval runs/nowcast-1                   the metrics of the run's weights
+  stmc fmt nowcast.stm                       bring a file into the house style
   stmc explain E0202                         the longer story of a message"
 )]
 pub(super) struct Args {
@@ -134,6 +135,19 @@ pub(super) enum Command {
         /// Where the results go
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Bring files into the house style; comments and line breaks stay
+    #[command(after_help = "Examples:
+  stmc fmt nowcast.stm blocks.stm            rewrite the files
+  stmc fmt --check models                    show what would change in all files of a folder; exit code 1 if anything
+  stmc fmt - < nowcast.stm                   from standard input to standard output")]
+    Fmt {
+        /// Files, folders of `.stm` files, or `-` for standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Change nothing; print the differences and fail if there are any
+        #[arg(long)]
+        check: bool,
     },
     /// The longer story of a diagnostic code
     #[command(after_help = "Example:\n  stmc explain E0202")]

@@ -1,6 +1,7 @@
 //! The command line: arguments in, library calls, text and exit codes out. 0: done; 1: the program or the world is at fault;
 //! 2: the command line is; 130: interrupted (what was done is saved).
 mod args;
+mod fmt;
 
 use crate::error::{diagnostic_json, render};
 use crate::run::StepFiles;
@@ -28,9 +29,12 @@ pub fn main() -> ExitCode {
 }
 
 fn style() -> Style {
-    let plain =
-        std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !std::io::stderr().is_terminal();
-    if plain { Style::Plain } else { Style::Colour }
+    if is_plain(std::io::stderr().is_terminal()) { Style::Plain } else { Style::Colour }
+}
+
+/// Is text for this output written without colour? See <https://no-color.org>.
+fn is_plain(is_terminal: bool) -> bool {
+    !is_terminal || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
 }
 
 fn report(error: &Error, format: Format) {
@@ -105,6 +109,10 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             stmc_runtime::tensor::write(&out, &results).map_err(world)?;
             println!("{}: {} tensors", out.display(), results.len());
             done
+        }
+        Command::Fmt { files, check } => {
+            let action = if check { fmt::Action::Compare } else { fmt::Action::Write };
+            fmt::run(&files, action, shared.message_format)
         }
         Command::Explain { code } => {
             let found =
