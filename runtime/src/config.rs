@@ -19,7 +19,7 @@ pub struct Config {
     pub hypers: BTreeMap<String, String>,
     /// The folder that relative data paths start from.
     pub folder: PathBuf,
-    /// What the data looked like.
+    /// What the data looked like: predictions need no more of them.
     pub schema: Option<Schema>,
     /// The device and its instruction path: results are bit for bit the same only on an equal one.
     pub device: String,

@@ -4,6 +4,7 @@ use crate::{Error, Options};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use stmc_base::Schema;
 use stmc_ir::Device;
 use stmc_runtime::folder;
 use stmc_runtime::import::Map;
@@ -93,19 +94,32 @@ impl Again {
     /// Opens a run directory. With `on`, another file takes the place of the run's own sources (its data, its metrics); the
     /// weights are still the run's. `set` (`step=32`) goes before what the run was begun with.
     pub fn open(path: &Path, on: Option<&Path>, set: &[String]) -> Result<Again, Error> {
-        let config = folder::config(path).map_err(|e| Error::World(e.to_string()))?;
+        let config = read_config(path)?;
         let compiled = match on {
             Some(file) => front::compile_file(file, &Options { set: set.to_vec(), schema: None })?,
-            None => {
-                let named = |name: &str| set.iter().any(|s| s.split('=').next().map(str::trim) == Some(name));
-                let begun = config.set.iter().filter(|(name, _)| !named(name));
-                let begun = begun.map(|(name, value)| format!("{name}={value}"));
-                let options = Options { set: begun.chain(set.iter().cloned()).collect(), schema: None };
-                front::compile_sources(&config.sources, &config.folder, &options)?
-            }
+            None => compile_again(&config, set, None)?,
         };
         Ok(Again { compiled, config, path: path.to_path_buf() })
     }
+
+    /// As `open`, but for `predict` alone: the run's data need not be there any more.
+    pub fn without_data(path: &Path, set: &[String]) -> Result<Again, Error> {
+        let config = read_config(path)?;
+        let compiled = compile_again(&config, set, config.schema.clone())?;
+        Ok(Again { compiled, config, path: path.to_path_buf() })
+    }
+}
+
+fn read_config(path: &Path) -> Result<Config, Error> {
+    folder::config(path).map_err(|e| Error::World(e.to_string()))
+}
+
+fn compile_again(config: &Config, set: &[String], schema: Option<Schema>) -> Result<Compiled, Error> {
+    let named = |name: &str| set.iter().any(|s| s.split('=').next().map(str::trim) == Some(name));
+    let begun = config.set.iter().filter(|(name, _)| !named(name));
+    let begun = begun.map(|(name, value)| format!("{name}={value}"));
+    let options = Options { set: begun.chain(set.iter().cloned()).collect(), schema };
+    front::compile_sources(&config.sources, &config.folder, &options)
 }
 
 /// Goes on with a run from its last checkpoint.

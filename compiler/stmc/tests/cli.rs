@@ -112,6 +112,34 @@ fn a_run_is_evaluated_predicted_with_and_shown() {
 }
 
 #[test]
+fn predictions_need_the_run_alone() {
+    let place = folder("moved");
+    let (run, data, past) = (place.join("run"), place.join("rain.npy"), place.join("past.npy"));
+    write_zeros(&data, &[40, 3, 8, 8]);
+    let from = format!("radar.from=\"{}\"", text(&data));
+    succeeds(&[
+        "train",
+        &program("tiny.stm"),
+        "--out",
+        &text(&run),
+        "--set",
+        "train.epochs=1",
+        "--set",
+        &from,
+    ]);
+    std::fs::remove_file(&data).expect("the data can be removed");
+    write_zeros(&past, &[1, 2, 8, 8]);
+    let input = format!("past={}", text(&past));
+    let predict = ["predict", &text(&run), "--input", &input, "--out", &text(&run)];
+    assert!(succeeds(&predict).contains("[1, 8, 8]"));
+    // What is set counts: weights of another width are none of the run's.
+    let said = fails(&[&predict[..], &["--set", "width=4"]].concat());
+    assert!(said.contains("body.0.weight"), "{said}");
+    let said = fails(&["eval", &text(&run)]);
+    assert!(said.contains("rain.npy"), "{said}");
+}
+
+#[test]
 fn missing_and_damaged_files_are_named() {
     let place = folder("damaged");
     let run = place.join("run");

@@ -66,7 +66,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             done
         }
         Command::Predict { run, input, out } => {
-            let again = Again::open(&run, None, &[])?;
+            let again = Again::without_data(&run, &shared.set)?;
             let mut device = crate::device(shared.device, shared.threads)?;
             let mut inputs = vec![];
             for text in &input {
