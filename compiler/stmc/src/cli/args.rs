@@ -16,7 +16,10 @@ use std::path::PathBuf;
   stmc train --resume runs/nowcast-1         go on where it stopped
   stmc eval runs/nowcast-1                   the metrics of the run's weights
   stmc fmt nowcast.stm                       bring a file into the house style
-  stmc explain E0202                         the longer story of a message"
+  stmc explain E0202                         the longer story of a message
+
+Exit codes: 0 done; 1 the program, its data or the machine is at fault; 2 the command line is; 130 interrupted, and what
+was done is saved. Without a terminal, or with NO_COLOR set, nothing is coloured."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -152,4 +155,17 @@ pub(super) enum Command {
     /// The longer story of a diagnostic code
     #[command(after_help = "Example:\n  stmc explain E0202")]
     Explain { code: String },
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = "Examples:
+  stmc completions bash > ~/.local/share/bash-completion/completions/stmc
+  stmc completions zsh > ~/.zfunc/_stmc      with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc
+  stmc completions fish > ~/.config/fish/completions/stmc.fish")]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = "Examples:\n  stmc man | man -l -\n  stmc man --out ~/.local/share/man/man1")]
+    Man {
+        /// The folder for the pages
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }

@@ -2,6 +2,7 @@
 //! 2: the command line is; 130: interrupted (what was done is saved).
 mod args;
 mod fmt;
+mod shell;
 
 use crate::error::{diagnostic_json, render};
 use crate::run::StepFiles;
@@ -120,6 +121,8 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             println!("{found}: {}\n\n{}", found.title(), found.explanation());
             done
         }
+        Command::Completions { shell } => shell::completions(shell).and(done),
+        Command::Man { out } => shell::manual(out.as_deref()).and(done),
     }
 }
 
