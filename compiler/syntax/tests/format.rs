@@ -2,7 +2,7 @@
 //! `STMC_BLESS` set the results are written anew; the diff is to be read. And the library, the examples and the
 //! programs of the tests are as the formatter would have them.
 #![allow(clippy::unwrap_used)] // A test helper is test code; clippy knows only the tests themselves.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use stmc_base::SourceId;
 
 #[test]
@@ -22,4 +22,30 @@ fn texts_are_formatted() {
         return;
     }
     assert_eq!(table, now, "tests/format.txt");
+}
+
+/// The `.stm` files of a folder and those in it.
+fn programs(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|p| if p.is_dir() { programs(&p) } else { vec![p] }).filter(|p| is_program(p)).collect()
+}
+
+fn is_program(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "stm")
+}
+
+#[test]
+fn the_programs_of_this_repository_are_in_house_style() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folders = ["stdlib", "examples", "tests", "compiler/model/tests", "compiler/stmc/tests"];
+    let mut unformatted = vec![];
+    for path in folders.iter().flat_map(|folder| programs(&root.join(folder))) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Programs that do not parse are there for their messages.
+        if stmc_syntax::format(SourceId(0), &text).is_ok_and(|formatted| formatted != text) {
+            unformatted.push(path);
+        }
+    }
+    assert!(unformatted.is_empty(), "`stmc fmt` these: {unformatted:#?}");
 }
