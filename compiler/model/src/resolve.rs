@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, SourceId, Sources, Span};
+use stmc_syntax::Parsed;
 use stmc_syntax::ast::{self, ItemKind};
 
 /// A file, its imports, and the meaning of their top-level names.
@@ -98,18 +99,26 @@ pub fn resolve(
     main: SourceId,
     read: &dyn Fn(&str) -> io::Result<String>,
 ) -> Result<Resolved, Vec<Diagnostic>> {
-    let (resolved, diagnostics) = resolve_what_parses(sources, main, read);
+    let (resolved, diagnostics) = resolve_what_parses(sources, main, read, &stmc_syntax::parse);
     if diagnostics.is_empty() { Ok(resolved) } else { Err(diagnostics) }
 }
 
-/// The same for an editor: of files with mistakes it takes what is left of them.
+/// The same for an editor: of files with mistakes it takes what is left of them. `parse` may know a text from before.
 pub fn resolve_what_parses(
     sources: &mut Sources,
     main: SourceId,
     read: &dyn Fn(&str) -> io::Result<String>,
+    parse: &dyn Fn(SourceId, &str) -> Parsed,
 ) -> (Resolved, Vec<Diagnostic>) {
-    let mut loader =
-        Loader { sources, read, loaded: BTreeMap::new(), units: vec![], diagnostics: vec![], broken: false };
+    let mut loader = Loader {
+        sources,
+        read,
+        parse,
+        loaded: BTreeMap::new(),
+        units: vec![],
+        diagnostics: vec![],
+        broken: false,
+    };
     loader.unit(main, "", false);
     let Loader { loaded, units, mut diagnostics, broken, .. } = loader;
     let told = diagnostics.len();
@@ -138,6 +147,7 @@ struct Loaded {
 struct Loader<'a> {
     sources: &'a mut Sources,
     read: &'a dyn Fn(&str) -> io::Result<String>,
+    parse: &'a dyn Fn(SourceId, &str) -> Parsed,
     /// Units by module path or file path.
     loaded: BTreeMap<String, usize>,
     units: Vec<Loaded>,
@@ -149,7 +159,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn unit(&mut self, source: SourceId, folder: &str, library: bool) {
         let text = self.sources.source(source).text.clone();
-        let parsed = stmc_syntax::parse(source, &text);
+        let parsed = (self.parse)(source, &text);
         self.diagnostics.extend(parsed.diagnostics);
         self.broken |= parsed.file.is_none();
         let nothing = || ast::File { doc: None, items: vec![], span: Span::new(source, 0, text.len()) };
