@@ -41,8 +41,8 @@ impl<'a> Session<'a> {
         device.load(program)?;
         let mut session = Session { module, program, device, seed, memory: BTreeMap::new() };
         for param in &program.params {
-            let count = program.buffer(param.buffer).count();
-            let values = init::values(param.init, seed, &param.path, count);
+            let shape: Vec<usize> = program.buffer(param.buffer).dims.iter().map(|d| d.extent).collect();
+            let values = init::values(&param.init, seed, &param.path, &shape);
             let bits: Vec<u32> = values.into_iter().map(f32::to_bits).collect();
             session.write(param.buffer, &bits)?;
         }

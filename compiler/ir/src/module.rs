@@ -40,7 +40,7 @@ pub struct Module {
     pub data: Option<DataPlan>,
 }
 
-/// A trained tensor.
+/// A trained tensor, or a buffer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Param {
     /// `change.cells.0.gates.weight`.
@@ -53,12 +53,14 @@ pub struct Param {
     pub init: Init,
     /// Whether the optimizer leaves it alone.
     pub frozen: bool,
+    /// Whether it is a buffer: no gradient flows to it, and `train` gives its next value.
+    pub buffer: bool,
     /// The declaration.
     pub span: Span,
 }
 
 /// First values of a weight: element `i` (in disk order) of the weight `path` is a pure function of (seed, path, i).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Init {
     /// All the same.
@@ -67,6 +69,9 @@ pub enum Init {
     Uniform { low: f64, high: f64 },
     /// N(mean, std²).
     Normal { mean: f64, std: f64 },
+    /// A function of the element's random numbers: `random.0`, `gaussian.1`, `orthonormal.2` … A matrix of the last kind (the
+    /// first axis on disk by the others) has orthonormal rows or columns, whichever are fewer.
+    Formula(HostExpr),
 }
 
 /// A graph with a name and a meaning for each input and output.
@@ -112,6 +117,8 @@ pub enum OutputRole {
     InputGradient(usize),
     /// An output of the model, axes in the declared order, `batch` first.
     Named { name: String, axes: Vec<AxisId> },
+    /// The next value of a buffer. In `train`.
+    Buffer(ParamId),
     /// A partial result of `Train::metrics`, to be combined over the batches of a part.
     Partial(Combine),
 }
@@ -215,6 +222,13 @@ impl Module {
     /// The entry of that name.
     pub fn entry(&self, name: &str) -> Option<&EntryGraph> {
         self.entries.iter().find(|e| e.name == name)
+    }
+}
+
+impl Param {
+    /// Whether the optimizer changes it.
+    pub fn is_trained(&self) -> bool {
+        !self.frozen && !self.buffer
     }
 }
 

@@ -5,7 +5,6 @@ use crate::value::{Spanned, Tensor, Value};
 use std::rc::Rc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::host::{HostBinary, HostUnary};
-use stmc_ir::module::Init;
 use stmc_ir::ops::{Cast, Scalar};
 use stmc_ir::{AxisId, DType, HostExpr, Op, Type};
 use stmc_syntax::ast::{BinaryOp, UnaryOp};
@@ -39,7 +38,6 @@ impl<'a> Elab<'a> {
             (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Sub => {
                 Ok(Value::Position(*binder, k.saturating_sub(*i)))
             }
-            (Value::Init(_), _) | (_, Value::Init(_)) => self.init_binary(op, op_span, &left, &right),
             (Value::Tensor(_), _) | (_, Value::Tensor(_)) => {
                 self.tensor_binary(op, op_span, &left, &right, span).map(Value::Tensor)
             }
@@ -152,38 +150,6 @@ impl<'a> Elab<'a> {
         }
     }
 
-    /// First values are affine functions of a random number.
-    fn init_binary(
-        &mut self,
-        op: BinaryOp,
-        op_span: Span,
-        left: &Spanned<'a>,
-        right: &Spanned<'a>,
-    ) -> Eval<Value<'a>> {
-        let init = match (&left.value, &right.value) {
-            (Value::Init(i), r) => r.number().and_then(|x| match op {
-                BinaryOp::Add => Some(affine(*i, 1.0, x)),
-                BinaryOp::Sub => Some(affine(*i, 1.0, -x)),
-                BinaryOp::Mul => Some(affine(*i, x, 0.0)),
-                BinaryOp::Div => Some(affine(*i, 1.0 / x, 0.0)),
-                _ => None,
-            }),
-            (l, Value::Init(i)) => l.number().and_then(|x| match op {
-                BinaryOp::Add => Some(affine(*i, 1.0, x)),
-                BinaryOp::Sub => Some(affine(*i, -1.0, x)),
-                BinaryOp::Mul => Some(affine(*i, x, 0.0)),
-                _ => None,
-            }),
-            _ => None,
-        };
-        match init {
-            Some(init) => Ok(Value::Init(init)),
-            None => {
-                Err(self.unbuilt(op_span, "an initializer that is no affine function of one random number"))
-            }
-        }
-    }
-
     fn tensor_binary(
         &mut self,
         op: BinaryOp,
@@ -290,7 +256,6 @@ impl<'a> Elab<'a> {
             (UnaryOp::Neg, Value::Int(i)) => Ok(Value::Int(i.saturating_neg())),
             (UnaryOp::Neg, Value::Float(x) | Value::Percent(x)) => Ok(Value::Float(-x)),
             (UnaryOp::Neg, Value::Host(e)) => Ok(host::folded(HostExpr::unary(HostUnary::Neg, e.clone()))),
-            (UnaryOp::Neg, Value::Init(i)) => Ok(Value::Init(affine(*i, -1.0, 0.0))),
             (UnaryOp::Neg, Value::Tensor(t)) => self.scalar(Scalar::Neg, &[*t], span).map(Value::Tensor),
             (UnaryOp::Neg, Value::ByAxis(_)) => {
                 let zero = Spanned { value: Value::Int(0), span: operand.span };
@@ -416,18 +381,6 @@ impl<'a> Elab<'a> {
     fn tuple_of(&self, axes: &[AxisId]) -> String {
         let names: Vec<String> = axes.iter().map(|a| self.axis_name(*a)).collect();
         if names.len() == 1 { names[0].clone() } else { format!("({})", names.join(", ")) }
-    }
-}
-
-/// `scale * x + shift`.
-fn affine(init: Init, scale: f64, shift: f64) -> Init {
-    match init {
-        Init::Fill(x) => Init::Fill(scale * x + shift),
-        Init::Uniform { low, high } => {
-            let (a, b) = (scale * low + shift, scale * high + shift);
-            Init::Uniform { low: a.min(b), high: a.max(b) }
-        }
-        Init::Normal { mean, std } => Init::Normal { mean: scale * mean + shift, std: (scale * std).abs() },
     }
 }
 

@@ -18,6 +18,13 @@ pub(crate) struct Builtin {
     pub run: for<'a> fn(&mut Elab<'a>, &Bound<'a>) -> Eval<Value<'a>>,
 }
 
+impl Builtin {
+    /// Whether it gives first values to what it is given.
+    pub(crate) fn is_initializer(&self) -> bool {
+        matches!(self.parameters, [first, ..] if first.name == "like")
+    }
+}
+
 /// A parameter of a built-in function.
 pub(crate) struct Param {
     pub name: &'static str,
@@ -156,6 +163,7 @@ table! {
     "ones": [may("like")] Nothing => pointwise::ones;
     "random": [need("like")] Nothing => pointwise::random;
     "gaussian": [need("like")] Nothing => pointwise::gaussian;
+    "orthonormal": [need("like")] Nothing => pointwise::orthonormal;
     "bernoulli": [need("p"), need("like")] Nothing => pointwise::bernoulli;
 
     "sum": [need("x"), maybe_axes("over")] Nothing => reduce::sum;

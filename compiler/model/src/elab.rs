@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::module::{Combine, InputRole, OutputRole, ScalarId};
+use stmc_ir::module::{Combine, InputRole, OutputRole, ParamId, ScalarId};
 use stmc_ir::ops::{Expand, Scalar};
 use stmc_ir::{Axes, AxisId, Builder, DType, HostExpr, Misfit, NodeId, Op, Type};
 use stmc_syntax::ast;
@@ -44,6 +44,8 @@ pub(crate) struct Elab<'a> {
     /// The layers in whose bodies we are, outermost first. Empty: not in a model.
     pub instances: Vec<Instance>,
     pub weights: Weights,
+    /// Values that the entry has given buffers so far.
+    pub buffers: BTreeMap<ParamId, Tensor>,
     /// `Module::scalars`.
     pub scalars: Vec<HostExpr>,
     /// Values of top-level names of a file. `None`: being evaluated.
@@ -150,6 +152,7 @@ impl<'a> Elab<'a> {
             outputs: vec![],
             instances: vec![],
             weights: Weights::default(),
+            buffers: BTreeMap::new(),
             scalars: vec![],
             globals: BTreeMap::new(),
             tops,
@@ -179,6 +182,7 @@ impl<'a> Elab<'a> {
         self.outputs.clear();
         self.globals.clear();
         self.draws.clear();
+        self.buffers.clear();
         self.training = training;
     }
 

@@ -428,6 +428,7 @@ fn training<'a>(
         }
     }
     elab.masks = false;
+    elab.store_buffers();
     work.finish(elab, "train");
     Ok(())
 }
@@ -552,7 +553,7 @@ fn warn_of_dead_weights(elab: &mut Elab<'_>, work: &Work) {
         .params
         .iter()
         .enumerate()
-        .filter(|(i, _)| !work.live.contains(&ParamId::from_index(*i)))
+        .filter(|(i, p)| !p.buffer && !work.live.contains(&ParamId::from_index(*i)))
         .map(|(_, p)| (p.path.clone(), p.span))
         .collect();
     for (path, span) in dead {
@@ -595,6 +596,11 @@ fn assemble<'a>(
     for entry in &mut entries {
         for role in &mut entry.inputs {
             if let InputRole::Param(id) = role {
+                *id = ids[id.index()];
+            }
+        }
+        for role in &mut entry.outputs {
+            if let OutputRole::Buffer(id) = role {
                 *id = ids[id.index()];
             }
         }

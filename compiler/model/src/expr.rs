@@ -461,7 +461,7 @@ impl<'a> Elab<'a> {
                 Ok(())
             }
             StmtKind::Param(p) => self.param(p, scope),
-            StmtKind::Buffer(b) => Err(self.unbuilt(b.name.span, "a buffer")),
+            StmtKind::Buffer(b) => self.buffer(b, scope),
             StmtKind::Carry(c) => self.carry(c, statement.span, scope),
             StmtKind::Yield(e) => self.yield_statement(e, scope),
             StmtKind::Assert(a) => self.assertion(a, scope),

@@ -15,7 +15,7 @@ use stmc_syntax::ast::{self, Arg, TypeKind};
 impl<'a> Elab<'a> {
     /// `NAME = Layer(…)`: a sub-layer, or a list of them.
     pub(crate) fn sub_layer(&mut self, sub: &'a ast::SubLayer, position: u32, scope: &Env<'a>) -> Eval<()> {
-        let place = self.here().child(&sub.name.text, 1 + position);
+        let place = self.here().child(&sub.name.text, 2 + position);
         // An empty list is the identity.
         if let Some(value) = self.instead(sub.guard.as_ref(), Value::list(vec![]), scope)? {
             self.bind(scope, &sub.name, name_layers(value, &place));

@@ -7,6 +7,7 @@
 
 mod arith;
 mod axis;
+mod buffers;
 mod builtins;
 mod call;
 mod data;
@@ -16,6 +17,7 @@ mod expr;
 mod facts;
 mod fit;
 mod host;
+mod initial;
 mod layer;
 pub mod library;
 mod live;

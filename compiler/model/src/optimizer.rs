@@ -46,7 +46,8 @@ impl<'a> Elab<'a> {
             |i: usize| Value::Tensor(Tensor { node: builder.input(i, Type::scalar(DType::F32)), level: 0 });
         self.bind(&scope, &decl.weight, input(0));
         self.bind(&scope, &decl.gradient, input(1));
-        let weight = Carry { name: decl.weight.clone(), key: decl.weight.text.to_string(), next: None };
+        let (name, key) = (decl.weight.clone(), decl.weight.text.to_string());
+        let weight = Carry { name, key, buffer: None, next: None };
         scope.carries.borrow_mut().push(weight);
         self.statements(&decl.body, &scope)?;
         let mut outputs = vec![];

@@ -5,7 +5,7 @@ use crate::host;
 use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Span};
 use stmc_ir::host::HostBinary;
-use stmc_ir::module::{Init, InputRole};
+use stmc_ir::module::InputRole;
 use stmc_ir::ops::{Cast, Random, Scalar};
 use stmc_ir::{DType, HostExpr, Op, Type};
 
@@ -169,7 +169,7 @@ pub(crate) fn ones<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
 
 fn same<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, x: f64) -> Eval<Value<'a>> {
     if elab.place == Context::Initializer {
-        return Ok(Value::Init(Init::Fill(x)));
+        return Ok(Value::Float(x));
     }
     let Some(like) = bound.optional(0) else {
         return Err(elab.fail(
@@ -186,7 +186,7 @@ fn same<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, x: f64) -> Eval<Value<'a>> {
 /// U(0, 1), typed as its argument.
 pub(crate) fn random<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     if elab.place == Context::Initializer {
-        return Ok(Value::Init(Init::Uniform { low: 0.0, high: 1.0 }));
+        return Ok(elab.first_draw("random"));
     }
     let like = elab.tensor_of(bound.value(0))?;
     elab.draw(like, bound.span).map(Value::Tensor)
@@ -195,7 +195,7 @@ pub(crate) fn random<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
 /// N(0, 1), typed as its argument: Box-Muller.
 pub(crate) fn gaussian<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     if elab.place == Context::Initializer {
-        return Ok(Value::Init(Init::Normal { mean: 0.0, std: 1.0 }));
+        return Ok(elab.first_draw("gaussian"));
     }
     let (like, span) = (elab.tensor_of(bound.value(0))?, bound.span);
     let (u, v) = (elab.draw(like, span)?, elab.draw(like, span)?);
@@ -213,9 +213,24 @@ pub(crate) fn gaussian<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
     elab.scalar(Scalar::Mul, &[radius, cosine], span).map(Value::Tensor)
 }
 
+/// An element of a random matrix with orthonormal rows or columns.
+pub(crate) fn orthonormal<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
+    if elab.place == Context::Initializer {
+        return Ok(elab.first_draw("orthonormal"));
+    }
+    let message = "an orthonormal matrix gives first values: it stands after `~`";
+    Err(elab.fail(Code::E0403, bound.span, message))
+}
+
 /// 1 with probability p, else 0, typed as `like`.
 pub(crate) fn bernoulli<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    let (p, like, span) = (bound.value(0), elab.tensor_of(bound.value(1))?, bound.span);
+    let (p, span) = (bound.value(0), bound.span);
+    if elab.place == Context::Initializer {
+        let draw = Spanned { value: elab.first_draw("random"), span };
+        let hit = elab.binary(stmc_syntax::ast::BinaryOp::Lt, span, draw, p.clone())?;
+        return Ok(hit);
+    }
+    let like = elab.tensor_of(bound.value(1))?;
     if elab.masks {
         return elab.mask(like, span).map(Value::Tensor);
     }

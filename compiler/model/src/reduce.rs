@@ -381,7 +381,7 @@ pub(crate) fn params<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
     };
     match elab.eval(expr, &bound.env)? {
         Value::Model(model) if elab.counted.as_deref() == Some(&*model.name.text) => {
-            let count: usize = elab.weights.params.iter().map(|p| p.ty.len()).sum();
+            let count: usize = elab.weights.params.iter().filter(|p| !p.buffer).map(|p| p.ty.len()).sum();
             Ok(Value::Int(count as i64))
         }
         Value::Model(_) => {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::module::ParamId;
 use stmc_ir::ops::Scan;
 use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Type};
 use stmc_syntax::ast;
@@ -39,6 +40,8 @@ pub(crate) struct Yield<'a> {
 pub(crate) struct Primed<'a> {
     pub key: String,
     pub name: Arc<str>,
+    /// `None`: it is no buffer.
+    pub buffer: Option<ParamId>,
     pub value: Value<'a>,
     pub span: Span,
 }
@@ -56,6 +59,8 @@ pub(crate) struct ScanFrame {
     /// States handed to layers.
     starts: Vec<Start>,
     widths: Widths,
+    /// Current values of the buffers that its steps update, and which carries they are.
+    buffers: BTreeMap<ParamId, (Tensor, usize)>,
 }
 
 /// A layer's path, and its carries by their paths below it.
@@ -74,7 +79,7 @@ enum Role {
 
 #[derive(Clone)]
 struct ScanCarry {
-    /// The path of a layer's state, or `#name` of the scan's own.
+    /// The path of a layer's state, `#name` of the scan's own, or `!path` of a buffer.
     key: String,
     /// Outside.
     initial: Tensor,
@@ -100,7 +105,36 @@ impl ScanFrame {
     }
 }
 
+impl ScanFrame {
+    /// The current value of a buffer. `None`: no step has used it so far.
+    pub(crate) fn buffer(&self, id: ParamId) -> Option<Tensor> {
+        self.buffers.get(&id).map(|b| b.0)
+    }
+
+    /// From here on a buffer has this value.
+    pub(crate) fn set_buffer(&mut self, id: ParamId, value: Tensor) {
+        self.buffers.get_mut(&id).expect("a buffer is read before it is updated").0 = value;
+    }
+}
+
 impl<'a> Elab<'a> {
+    /// A buffer becomes a carry of a scan.
+    pub(crate) fn carry_buffer(&mut self, id: ParamId, initial: Tensor, level: usize, span: Span) -> Tensor {
+        let (path, ty) = {
+            let param = &self.weights.params[id.index()];
+            (param.path.clone(), param.ty.clone())
+        };
+        let Frame { builder, kind: FrameKind::Scan(frame) } = &mut self.frames[level] else {
+            unreachable!("scans have a frame")
+        };
+        let position = frame.carries.len();
+        let input = frame.input(builder, Role::Carry(position), ty);
+        frame.carries.push(ScanCarry { key: format!("!{path}"), initial, input, next: None, span });
+        let value = Tensor { node: input, level };
+        frame.buffers.insert(id, (value, position));
+        value
+    }
+
     // ------------------------------------------------------------ statements
 
     /// `carry h: [channel] = 0`.
@@ -143,7 +177,7 @@ impl<'a> Elab<'a> {
         scope: &Env<'a>,
     ) {
         self.bind(scope, &decl.name, value);
-        scope.carries.borrow_mut().push(Carry { name: decl.name.clone(), key, next: None });
+        scope.carries.borrow_mut().push(Carry { name: decl.name.clone(), key, buffer: None, next: None });
     }
 
     /// `carry cells = read.cells`: where a layer's state starts.
@@ -282,6 +316,10 @@ impl<'a> Elab<'a> {
         if !self.guard(update.guard.as_ref(), scope)? {
             return Ok(());
         }
+        if !self.training && crate::buffers::is_buffer(&update.name.text, scope) {
+            let kept = scope.find(&update.name.text).expect("a buffer is bound to its name");
+            return self.prime(update, kept, scope);
+        }
         let value = self.eval(&update.value, scope)?;
         self.prime(update, value, scope)
     }
@@ -337,9 +375,10 @@ impl<'a> Elab<'a> {
         for carry in scope.carries.borrow().iter() {
             match &carry.next {
                 Some((value, span)) => {
-                    let (key, name) = (carry.key.clone(), carry.name.text.clone());
-                    out.push(Primed { key, name, value: value.clone(), span: *span });
+                    let (key, name, buffer) = (carry.key.clone(), carry.name.text.clone(), carry.buffer);
+                    out.push(Primed { key, name, buffer, value: value.clone(), span: *span });
                 }
+                None if carry.buffer.is_some() => {}
                 None => missing.push(carry.name.clone()),
             }
         }
@@ -354,9 +393,13 @@ impl<'a> Elab<'a> {
 
     /// After a body: its carries' next values go to the frame of the scan.
     pub(crate) fn hand_over_carries(&mut self, scope: &Env<'a>) -> Eval<()> {
-        for Primed { key, value, span, .. } in self.next_values(scope)? {
+        for Primed { key, buffer, value, span, .. } in self.next_values(scope)? {
             if matches!(value, Value::Failed) {
                 return Err(Failed);
+            }
+            if let Some(id) = buffer {
+                self.update_buffer(id, &Spanned { value, span })?;
+                continue;
             }
             let depth = self.depth();
             let like = match &self.frames[depth].kind {
@@ -510,6 +553,7 @@ impl<'a> Elab<'a> {
             step: (step, extent),
             starts: vec![],
             widths,
+            buffers: BTreeMap::new(),
         };
         let mut slices = vec![];
         for (i, (tensor, _)) in sources.iter().enumerate() {
@@ -535,7 +579,11 @@ impl<'a> Elab<'a> {
     /// Checks carries and yields once the body is there.
     fn close_scan(&mut self, axis: AxisId, yields: &[Yield<'a>]) -> Eval<Closing> {
         let depth = self.depth();
-        let FrameKind::Scan(frame) = &self.frames[depth].kind else { unreachable!("it was pushed") };
+        let FrameKind::Scan(frame) = &mut self.frames[depth].kind else { unreachable!("it was pushed") };
+        for (current, carry) in frame.buffers.values() {
+            let carry = &mut frame.carries[*carry];
+            carry.next = Some((*current, carry.span));
+        }
         let carries: Vec<ScanCarry> = frame.carries.clone();
         let mut widths = frame.widths.clone();
         let (mut wider, mut nexts) = (false, vec![]);
@@ -614,8 +662,12 @@ impl<'a> Elab<'a> {
         for (carry, last) in frame.carries.iter().zip(carries) {
             match carry.key.strip_prefix('#') {
                 Some(name) => run.carries.push((name.into(), Value::Tensor(*last))),
+                None if carry.key.starts_with('!') => {}
                 None => run.states.push((carry.key.clone(), *last)),
             }
+        }
+        for (id, (_, carry)) in &frame.buffers {
+            self.set_buffer(*id, carries[*carry]);
         }
         run.yields = self.yielded(yields, stacks, span)?;
         Ok(Value::Run(Rc::new(run)))

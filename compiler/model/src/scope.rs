@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::Span;
 use stmc_ir::AxisId;
+use stmc_ir::module::ParamId;
 use stmc_syntax::ast::Name;
 
 /// A scope and those around it.
@@ -39,6 +40,8 @@ pub(crate) struct Carry<'a> {
     pub name: Name,
     /// By which the scan knows it.
     pub key: String,
+    /// It may keep its value, and has a next one in training only. `None`: it is no buffer.
+    pub buffer: Option<ParamId>,
     /// `None`: not yet primed.
     pub next: Option<(Value<'a>, Span)>,
 }

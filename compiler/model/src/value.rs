@@ -3,7 +3,6 @@ use crate::scope::Env;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::Span;
-use stmc_ir::module::Init;
 use stmc_ir::{AxisId, HostExpr, NodeId};
 use stmc_syntax::ast;
 
@@ -43,8 +42,6 @@ pub(crate) enum Value<'a> {
     OptimizerDecl(&'a ast::OptimizerDecl, usize),
     Optimizer(Rc<Rule<'a>>),
     Model(&'a ast::ModelDecl),
-    /// First values of a weight.
-    Init(Init),
     Builtin(&'static crate::builtins::Builtin),
     Module(usize),
     /// An expression of `data`, evaluated anew wherever it is used: what is read depends on where it is indexed.
@@ -148,7 +145,6 @@ impl<'a> Value<'a> {
             Value::Schedule(..) => "a schedule that is not called",
             Value::OptimizerDecl(..) | Value::Optimizer(_) => "an optimizer",
             Value::Model(_) => "a model",
-            Value::Init(_) => "an initializer",
             Value::Module(_) => "a module",
             Value::Lazy(..) | Value::Field(_) => "data",
             Value::Position(..) => "a sample variable",

@@ -1,13 +1,12 @@
 //! Weights: declared in layers, numbered by path, put in the order of declaration at the end.
 use crate::axis::TypedExtent;
-use crate::call::Operand;
-use crate::elab::{Context, Elab, Eval, Failed};
+use crate::elab::{Elab, Eval, Failed};
 use crate::scope::Env;
-use crate::value::{Spanned, Value, join};
+use crate::value::{Value, join};
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::module::{Init, InputRole, Param, ParamId};
+use stmc_ir::module::{InputRole, Param, ParamId};
 use stmc_ir::{DType, Dim, Type};
-use stmc_syntax::ast::{self, ExprKind};
+use stmc_syntax::ast;
 
 /// All weights so far.
 #[derive(Default)]
@@ -35,45 +34,74 @@ impl Weights {
     }
 }
 
+/// A declaration of a weight or a buffer.
+pub(crate) struct Declared<'a> {
+    pub name: &'a ast::Name,
+    pub ty: &'a ast::Type,
+    /// `None`: it is always there.
+    pub guard: Option<&'a ast::Guard>,
+    pub buffer: bool,
+}
+
 impl<'a> Elab<'a> {
     /// `param weight: [unit: out, channel] ~ uniform(1)`.
     pub(crate) fn param(&mut self, decl: &'a ast::ParamDecl, scope: &Env<'a>) -> Eval<()> {
-        if let Some(value) = self.instead(decl.guard.as_ref(), Value::Int(0), scope)? {
-            self.bind_weight(scope, &decl.name, value);
-            return Ok(());
-        }
-        let (ty, disk) = self.closed_type(&decl.ty, scope)?;
-        let Some(instance) = self.instances.last() else {
-            return Err(self.fail(Code::E0506, decl.name.span, "weights belong to a layer or a model"));
+        let of = Declared { name: &decl.name, ty: &decl.ty, guard: decl.guard.as_ref(), buffer: false };
+        let replaced = self.overrides.iter().find(|(o, _)| o.name.text == decl.name.text).cloned();
+        let (first, env) = match &replaced {
+            Some((o, env)) => (&o.initializer, env),
+            None => (&decl.initializer, scope),
         };
-        if !instance.named {
-            let layer = instance.layer.clone();
-            return Err(self.nameless_weights(&layer, decl.name.span));
-        }
-        let path = join(&instance.place.path, &decl.name.text);
-        let mut order = instance.place.order.clone();
-        // Own weights come before sub-layers, whose positions count from 1.
-        order.extend([0, decl.name.span.start]);
-        let id = match self.weights.find(&path) {
-            Some(i) => {
-                self.same_shape(i, &ty, decl.name.span)?;
-                i
-            }
-            None => {
-                let init = self.initializer(decl, scope)?;
-                let span = decl.name.span;
-                self.weights.params.push(Param { path, ty: ty.clone(), disk, init, frozen: false, span });
-                self.weights.order.push(order);
-                self.weights.params.len() - 1
-            }
-        };
-        let tensor = self.input(InputRole::Param(ParamId::from_index(id)), ty);
+        let Some((id, ty)) = self.declared(&of, first, env, scope)? else { return Ok(()) };
+        let tensor = self.input(InputRole::Param(id), ty);
         self.bind_weight(scope, &decl.name, Value::Tensor(tensor));
         Ok(())
     }
 
+    /// A weight or buffer of this instance, made if new. `None`: it is switched off, and its name bound to what stands for it.
+    pub(crate) fn declared(
+        &mut self,
+        decl: &Declared<'a>,
+        first: &'a ast::Expr,
+        env: &Env<'a>,
+        scope: &Env<'a>,
+    ) -> Eval<Option<(ParamId, Type)>> {
+        if let Some(value) = self.instead(decl.guard, Value::Int(0), scope)? {
+            self.bind_weight(scope, decl.name, value);
+            return Ok(None);
+        }
+        let (ty, disk) = self.closed_type(decl.ty, scope)?;
+        let span = decl.name.span;
+        let Some(instance) = self.instances.last() else {
+            return Err(self.fail(Code::E0506, span, "weights belong to a layer or a model"));
+        };
+        if !instance.named {
+            let layer = instance.layer.clone();
+            return Err(self.nameless_weights(&layer, span));
+        }
+        let path = join(&instance.place.path, &decl.name.text);
+        let mut order = instance.place.order.clone();
+        // Own weights come first, then own buffers, then sub-layers, whose positions count from 2.
+        order.extend([u32::from(decl.buffer), span.start]);
+        let id = match self.weights.find(&path) {
+            Some(i) => {
+                self.same_shape(i, &ty, span)?;
+                i
+            }
+            None => {
+                let init = self.initializer(first, env)?;
+                let param =
+                    Param { path, ty: ty.clone(), disk, init, frozen: false, buffer: decl.buffer, span };
+                self.weights.params.push(param);
+                self.weights.order.push(order);
+                self.weights.params.len() - 1
+            }
+        };
+        Ok(Some((ParamId::from_index(id), ty)))
+    }
+
     /// A weight may have the name of the setting that switches it: `param bias: … if bias`.
-    fn bind_weight(&mut self, scope: &Env<'a>, name: &ast::Name, value: Value<'a>) {
+    pub(crate) fn bind_weight(&mut self, scope: &Env<'a>, name: &ast::Name, value: Value<'a>) {
         scope.define(&name.text, value, name.span);
     }
 
@@ -142,38 +170,5 @@ impl<'a> Elab<'a> {
         let place = self.calls.last().copied().unwrap_or(span);
         let diagnostic = Diagnostic::new(Code::E0505, place, message);
         Err(self.error(diagnostic.help("a layer applied twice shares its weights: declare two layers")))
-    }
-
-    fn initializer(&mut self, decl: &'a ast::ParamDecl, scope: &Env<'a>) -> Eval<Init> {
-        let replaced = self.overrides.iter().find(|(o, _)| o.name.text == decl.name.text).cloned();
-        let (expr, env) = match &replaced {
-            Some((o, env)) => (&o.initializer, env),
-            None => (&decl.initializer, scope),
-        };
-        let outer = std::mem::replace(&mut self.place, Context::Initializer);
-        let value = self.initial_value(expr, env);
-        self.place = outer;
-        match value? {
-            Value::Init(init) => Ok(init),
-            value => match value.number() {
-                Some(x) => Ok(Init::Fill(x)),
-                None => Err(self.wrong_kind(&value, "an initializer such as `uniform(0.1)`", expr.span)),
-            },
-        }
-    }
-
-    fn initial_value(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
-        // The first argument of an initializer is the weight itself, of which only the type matters.
-        let like = Operand::Value(Spanned { value: Value::Int(0), span: expr.span });
-        match &expr.kind {
-            ExprKind::Call { callee, args } => {
-                let f = self.eval(callee, env)?;
-                self.call_value(f, &[like], args, env, expr.span)
-            }
-            _ => match self.eval(expr, env)? {
-                f @ (Value::Fn(_) | Value::Builtin(_)) => self.call_value(f, &[like], &[], env, expr.span),
-                value => Ok(value),
-            },
-        }
     }
 }

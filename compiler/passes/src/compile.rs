@@ -6,11 +6,13 @@ use crate::split::split_reductions;
 use crate::stored::{Stored, StoredDim};
 use crate::{pipeline, plan};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use stmc_ir::module::{Clip, EntryGraph, InputRole, Module, OutputRole, ParamId, Train};
 use stmc_ir::ops::Scalar;
-use stmc_ir::program::{Buffer, BufferDim, BufferId, BufferKind, Entry, InputPort, OutputPort, ProgramParam};
+use stmc_ir::program::{
+    Binding, Buffer, BufferDim, BufferId, BufferKind, Entry, InputPort, OutputPort, ProgramParam, Step,
+};
 use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Program, Type, verify};
 
 /// What is to be compiled besides what the module says.
@@ -50,7 +52,7 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
 pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradients: Gradients) -> EntryGraph {
     let wanted: Vec<usize> = (0..entry.inputs.len())
         .filter(|i| match &entry.inputs[*i] {
-            InputRole::Param(p) => !module.params[p.index()].frozen,
+            InputRole::Param(p) => module.params[p.index()].is_trained(),
             InputRole::Slab { .. } | InputRole::Named { .. } => gradients == Gradients::WeightsAndInputs,
             InputRole::Valid | InputRole::Mask { .. } => false,
         })
@@ -74,6 +76,8 @@ struct Weights {
     gradients: Vec<Option<Stored>>,
     /// Whole arenas: weights, gradients, states, and the sum of gradients where they are accumulated.
     arena: Option<Arenas>,
+    /// Buffers with a next value.
+    updated: Option<Updated>,
 }
 
 struct Arenas {
@@ -91,7 +95,8 @@ const CHUNK: usize = 1024;
 
 impl Weights {
     fn new(lowerer: &mut Lowerer, module: &Module, entries: &[EntryGraph]) -> Weights {
-        let trained = module.params.iter().filter(|p| !p.frozen).map(|p| p.ty.len().next_multiple_of(ALIGN));
+        let trained =
+            module.params.iter().filter(|p| p.is_trained()).map(|p| p.ty.len().next_multiple_of(ALIGN));
         let len = trained.sum::<usize>().next_multiple_of(CHUNK);
         let arena = module.train.as_ref().map(|train| {
             let mut whole = |name: &str| plain(&mut lowerer.program, name, len);
@@ -108,7 +113,8 @@ impl Weights {
             .flat_map(|e| &e.outputs)
             .filter_map(|o| if let OutputRole::ParamGradient(p) = o { Some(*p) } else { None })
             .collect();
-        let mut weights = Weights { params: vec![], places: vec![], gradients: vec![], arena };
+        let updated = Updated::new(&mut lowerer.program, module, entries);
+        let mut weights = Weights { params: vec![], places: vec![], gradients: vec![], arena, updated };
         let mut offset = 0;
         for (i, param) in module.params.iter().enumerate() {
             let order = Layout::weight(&param.disk, module);
@@ -118,16 +124,24 @@ impl Weights {
                 dims.insert(0, StoredDim { axis: *axis, extent, stride: stride as i64 });
                 stride *= extent;
             }
-            let mut part = |name: String, parent: Option<BufferId>| {
-                let buffer =
-                    sub_buffer(lowerer, module, name, &param.disk, &dims, parent.map(|p| (p, offset)));
+            let mut part = |name: String, parent: Option<(BufferId, usize)>| {
+                let buffer = sub_buffer(lowerer, module, name, &param.disk, &dims, parent);
                 Stored { buffer, base: 0, steps: vec![], dims: dims.clone() }
             };
-            let arena = weights.arena.as_ref().filter(|_| !param.frozen);
-            let place = part(param.path.clone(), arena.map(|a| a.weights));
-            let gradient = arena.map(|a| part(format!("grad.{}", param.path), Some(a.gradients)));
+            let arena = weights.arena.as_ref().filter(|_| param.is_trained());
+            let id = ParamId::from_index(i);
+            let updated = weights.updated.as_mut().filter(|u| u.offsets.contains_key(&id));
+            let parent =
+                arena.map(|a| (a.weights, offset)).or(updated.as_ref().map(|u| (u.now, u.offsets[&id])));
+            let place = part(param.path.clone(), parent);
+            if let Some(updated) = updated {
+                let parent = Some((updated.next, updated.offsets[&id]));
+                updated.places.insert(id, part(format!("next.{}", param.path), parent));
+            }
+            let gradient = arena.map(|a| part(format!("grad.{}", param.path), Some((a.gradients, offset))));
             let states: Vec<BufferId> = arena.map_or(vec![], |a| {
-                a.states.iter().map(|s| part(format!("state.{}", param.path), Some(*s)).buffer).collect()
+                let name = || format!("state.{}", param.path);
+                a.states.iter().map(|s| part(name(), Some((*s, offset))).buffer).collect()
             });
             if arena.is_some() {
                 offset += param.ty.len().next_multiple_of(ALIGN);
@@ -137,13 +151,48 @@ impl Weights {
                 buffer: place.buffer,
                 gradient: gradient.as_ref().map(|g| g.buffer),
                 states,
-                init: param.init,
-                live: live.contains(&ParamId::from_index(i)),
+                init: param.init.clone(),
+                live: live.contains(&id),
             });
             weights.places.push(place);
             weights.gradients.push(gradient);
         }
         weights
+    }
+}
+
+/// Buffers of the model that `train` gives a next value. A step reads the old values wherever it likes: the next ones lie
+/// in an arena of their own, and are copied as a whole at its end.
+struct Updated {
+    len: usize,
+    now: BufferId,
+    next: BufferId,
+    /// Of each buffer in both arenas.
+    offsets: BTreeMap<ParamId, usize>,
+    /// Where the next values go.
+    places: BTreeMap<ParamId, Stored>,
+}
+
+impl Updated {
+    /// `None`: there is no such buffer.
+    fn new(program: &mut Program, module: &Module, entries: &[EntryGraph]) -> Option<Updated> {
+        let (mut len, mut offsets) = (0, BTreeMap::new());
+        for role in entries.iter().flat_map(|e| &e.outputs) {
+            if let OutputRole::Buffer(id) = role {
+                offsets.insert(*id, len);
+                len += module.params[id.index()].ty.len().next_multiple_of(ALIGN);
+            }
+        }
+        let (now, next) = match len {
+            0 => return None,
+            _ => (plain(program, "buffers", len), plain(program, "next buffers", len)),
+        };
+        Some(Updated { len, now, next, offsets, places: BTreeMap::new() })
+    }
+
+    /// At the end of an entry that made next values.
+    fn store(&self) -> Step {
+        Step::Copy { from: Binding::whole(self.next), to: Binding::whole(self.now), len: self.len }
     }
 }
 
@@ -214,6 +263,11 @@ fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> 
             OutputRole::ParamGradient(p) => {
                 weights.gradients[p.index()].clone().expect("trained weights have a gradient")
             }
+            OutputRole::Buffer(p) => {
+                let updated = weights.updated.as_ref().expect("the entry updates a buffer");
+                targets.push(updated.places[p].clone());
+                continue;
+            }
             OutputRole::Named { axes, .. } => port(lowerer, "output", ty, axes, BufferKind::Output),
             OutputRole::InputGradient(i) => match &entry.inputs[*i] {
                 InputRole::Slab { axes, .. } | InputRole::Named { axes, .. } => {
@@ -231,7 +285,12 @@ fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> 
         targets.push(stored);
     }
     lowerer.flops = 0;
-    let steps = lowerer.lower(&entry.graph, &given, targets);
+    let mut steps = lowerer.lower(&entry.graph, &given, targets);
+    if let Some(updated) = &weights.updated
+        && entry.outputs.iter().any(|o| matches!(o, OutputRole::Buffer(_)))
+    {
+        steps.push(updated.store());
+    }
     Entry { name: entry.name.clone(), steps, inputs, outputs, batch: entry.batch, flops: lowerer.flops }
 }
 

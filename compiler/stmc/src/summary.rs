@@ -13,10 +13,13 @@ pub fn summary(compiled: &Compiled) -> String {
     let trains = module.train.is_some();
     out += &weights(compiled);
     let count = |live: bool| -> usize {
-        let pairs = module.params.iter().zip(&program.params);
+        let pairs = module.params.iter().zip(&program.params).filter(|(m, _)| !m.buffer);
         pairs.filter(|(_, p)| !trains || p.live == live).map(|(m, _)| m.ty.len()).sum()
     };
-    let total: usize = module.params.iter().map(|p| p.ty.len()).sum();
+    let count_of = |buffer: bool| -> usize {
+        module.params.iter().filter(|p| p.buffer == buffer).map(|p| p.ty.len()).sum()
+    };
+    let total = count_of(false);
     out += &format!("\n{} parameters", grouped(total));
     if trains {
         out += &format!(
@@ -67,10 +70,11 @@ fn weights(compiled: &Compiled) -> String {
         .iter()
         .zip(&compiled.program.params)
         .map(|(param, placed)| {
-            let note = match (param.frozen, module.train.is_some() && !placed.live) {
-                (true, _) => "frozen",
-                (_, true) => "no loss reaches it",
-                _ => "",
+            let note = match module.train.is_some() && !placed.live {
+                _ if param.buffer => "buffer, not trained",
+                _ if param.frozen => "frozen",
+                true => "no loss reaches it",
+                false => "",
             };
             [param.path.clone(), shape(module, &param.ty, &param.disk), grouped(param.ty.len()), note.into()]
         })

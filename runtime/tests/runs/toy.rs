@@ -300,6 +300,7 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         disk: disk.to_vec(),
         init,
         frozen: false,
+        buffer: false,
         span: span((50, 60)),
     };
     let watch = Watch { part: "valid".into(), metric: "loss".into(), maximize: false };

@@ -99,6 +99,10 @@ pub fn run(module: &Module, entry: &str, given: &Numbers) -> Numbers {
     let named = entry.outputs.iter().zip(results).enumerate().map(|(i, (role, value))| match role {
         OutputRole::Named { name, axes } => (name.clone(), ordered(&value, axes)),
         OutputRole::Loss { name, .. } => (name.clone(), value.data),
+        OutputRole::Buffer(id) => {
+            let param = &module.params[id.index()];
+            (param.path.clone(), ordered(&value, &param.disk))
+        }
         _ => (format!("partial{i}"), value.data),
     });
     named.collect()

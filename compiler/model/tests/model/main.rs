@@ -1,4 +1,5 @@
 //! What elaboration promises, from text to graphs.
+mod buffers;
 mod common;
 mod damage;
 mod errors;

@@ -159,18 +159,41 @@ fn first_values_are_those_of_the_library() {
         let uses = "use std.optim.Adam\nuse std.init.{zeros, constant, uniform, normal, xavier_uniform, kaiming_normal}";
         let body = format!("    param scale: [] ~ {initializer}\n    {{ q: scale * p }}");
         let module = module(&program(uses, "Adam(lr: 0.1)", &body), Request::Train);
-        let flat = |init: Init| match init {
+        let flat = |init: &Init| match *init {
             Init::Fill(x) => vec![x],
             Init::Uniform { low, high } => vec![low, high],
             Init::Normal { mean, std } => vec![mean, std],
+            Init::Formula(_) => vec![],
         };
         assert_eq!(
             std::mem::discriminant(&module.params[0].init),
             std::mem::discriminant(&expected),
             "{initializer}"
         );
-        assert_close(initializer, &flat(module.params[0].init), &flat(expected));
+        assert_close(initializer, &flat(&module.params[0].init), &flat(&expected));
     }
+}
+
+#[test]
+fn first_values_may_be_any_function_of_random_numbers() {
+    let module = |initializer: &str| {
+        let uses = "use std.optim.Adam\nuse std.init.{orthogonal, truncated_normal}\nfn square(like) = random(like: like) ^ 2";
+        let body = format!("    param scale: [] ~ {initializer}\n    {{ q: scale * p }}");
+        module(&program(uses, "Adam(lr: 0.1)", &body), Request::Train)
+    };
+    let at = |initializer: &str, draws: &[(&str, f64)]| {
+        let Init::Formula(formula) = &module(initializer).params[0].init else { panic!("{initializer}") };
+        formula.eval(&|name| Some(draws.iter().find(|d| d.0 == name).expect("it is drawn").1))
+    };
+    assert_eq!(at("square", &[("random.0", 3.0)]), 9.0);
+    assert_eq!(at("orthogonal(gain: 2)", &[("orthonormal.0", 0.5)]), 1.0);
+    let normal = |draws: [f64; 4]| {
+        let names = ["gaussian.0", "gaussian.1", "gaussian.2", "gaussian.3"];
+        at("truncated_normal(3, cut: 2)", &names.into_iter().zip(draws).collect::<Vec<_>>())
+    };
+    assert_eq!(normal([1.5, 9.0, 9.0, 9.0]), 4.5);
+    assert_eq!(normal([2.5, -1.0, 9.0, 9.0]), -3.0);
+    assert_eq!(normal([2.5, -7.0, 9.0, -9.0]), -6.0);
 }
 
 fn draws(graph: &Graph) -> Vec<u32> {
