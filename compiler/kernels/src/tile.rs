@@ -114,7 +114,8 @@ unsafe fn listed<V: Vector, const M: usize, const N: usize>(tile: &Tile<'_>) {
     unsafe { sweep::<V, M, N>(tile, |i, k| *row[i].offset(k)) }
 }
 
-/// Goes along k, with `a(i, offset)` the value in row `i`.
+/// Goes along k, with `a(i, offset)` the value in row `i`. Each block of k is summed by itself and then added: a long sum loses
+/// far fewer digits than by adding one by one.
 ///
 /// # Safety
 ///
@@ -124,32 +125,34 @@ unsafe fn listed<V: Vector, const M: usize, const N: usize>(tile: &Tile<'_>) {
 unsafe fn sweep<V: Vector, const M: usize, const N: usize>(tile: &Tile<'_>, a: impl Fn(usize, isize) -> f32) {
     // SAFETY: B has a row of N vectors for each k, C has M such rows; the caller promises both.
     unsafe {
-        let mut sums = [[V::splat(0.0); N]; M];
+        let mut totals = [[V::splat(0.0).widen(); N]; M];
         let mut b = tile.b;
-        for &col in tile.cols {
-            let mut row = [V::splat(0.0); N];
-            for j in 0..N {
-                row[j] = V::load(b.add(j * V::LANES));
-            }
-            for i in 0..M {
-                let value = V::splat(a(i, col as isize));
+        for cols in tile.cols.chunks(V::BLOCK) {
+            let mut sums = [[V::splat(0.0); N]; M];
+            for &col in cols {
+                let mut row = [V::splat(0.0); N];
                 for j in 0..N {
-                    sums[i][j] = sums[i][j].accumulate(value, row[j]);
+                    row[j] = V::load(b.add(j * V::LANES));
                 }
+                for i in 0..M {
+                    let value = V::splat(a(i, col as isize));
+                    for j in 0..N {
+                        sums[i][j] = sums[i][j].accumulate(value, row[j]);
+                    }
+                }
+                b = b.add(tile.b_step);
             }
-            b = b.add(tile.b_step);
-        }
-        // Each block of k is summed by itself and then added: a long sum loses far fewer digits than by adding one by one.
-        if tile.accumulate {
             for i in 0..M {
                 for j in 0..N {
-                    sums[i][j] = sums[i][j].add(V::load(tile.c[i].add(j * V::LANES)));
+                    totals[i][j] = sums[i][j].add_to(totals[i][j]);
                 }
             }
         }
         for i in 0..M {
             for j in 0..N {
-                sums[i][j].store(tile.c[i].add(j * V::LANES));
+                let c = tile.c[i].add(j * V::LANES);
+                let total = if tile.accumulate { V::load(c).add_to(totals[i][j]) } else { totals[i][j] };
+                V::narrow(total).store(c);
             }
         }
     }

@@ -24,8 +24,12 @@ pub(crate) use portable::Portable;
 pub(crate) trait Vector: Copy {
     /// Values in one vector.
     const LANES: usize;
+    /// Products that are added one by one before they are added to a total.
+    const BLOCK: usize;
     /// The outcome of a comparison.
     type Mask: Copy;
+    /// A total of many sums, lane by lane, with the digits that this path can afford.
+    type Total: Copy;
 
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
@@ -39,6 +43,12 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// `self + a * b`, rounded once or twice, whichever is faster on this path.
     unsafe fn accumulate(self, a: Self, b: Self) -> Self;
+    /// This as a total.
+    unsafe fn widen(self) -> Self::Total;
+    /// `total + self`.
+    unsafe fn add_to(self, total: Self::Total) -> Self::Total;
+    /// The total, rounded.
+    unsafe fn narrow(total: Self::Total) -> Self;
     /// The smaller; `other` where either is NaN.
     unsafe fn min(self, other: Self) -> Self;
     /// The larger; `other` where either is NaN.

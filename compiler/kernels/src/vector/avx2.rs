@@ -13,7 +13,10 @@ macro_rules! bits {
 // SAFETY (all blocks below): the trait's contract promises AVX2 and FMA, and pointers valid for 8 values.
 impl Vector for Avx2 {
     const LANES: usize = 8;
+    // The runs of k that a contraction is planned in are short enough.
+    const BLOCK: usize = usize::MAX;
     type Mask = __m256;
+    type Total = Self;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -59,6 +62,19 @@ impl Vector for Avx2 {
     unsafe fn accumulate(self, a: Self, b: Self) -> Self {
         // SAFETY: see above the impl.
         unsafe { Avx2(_mm256_fmadd_ps(a.0, b.0, self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn widen(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    unsafe fn add_to(self, total: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { total.add(self) }
+    }
+    #[inline(always)]
+    unsafe fn narrow(total: Self) -> Self {
+        total
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {

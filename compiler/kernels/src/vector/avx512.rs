@@ -13,7 +13,10 @@ macro_rules! bits {
 // SAFETY (all blocks below): the trait's contract promises AVX-512F, and pointers valid for 16 values.
 impl Vector for Avx512 {
     const LANES: usize = 16;
+    // The runs of k that a contraction is planned in are short enough.
+    const BLOCK: usize = usize::MAX;
     type Mask = __mmask16;
+    type Total = Self;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -59,6 +62,19 @@ impl Vector for Avx512 {
     unsafe fn accumulate(self, a: Self, b: Self) -> Self {
         // SAFETY: see above the impl.
         unsafe { Avx512(_mm512_fmadd_ps(a.0, b.0, self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn widen(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    unsafe fn add_to(self, total: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { total.add(self) }
+    }
+    #[inline(always)]
+    unsafe fn narrow(total: Self) -> Self {
+        total
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
