@@ -16,8 +16,6 @@ pub enum Function {
     Log,
     /// The hyperbolic tangent.
     Tanh,
-    /// 1 / (1 + exp(-x)).
-    Sigmoid,
     /// The sine.
     Sin,
     /// The cosine.
@@ -31,15 +29,8 @@ pub type SliceFn = unsafe extern "C" fn(x: *const f32, y: *mut f32, len: usize);
 
 impl Function {
     /// All functions.
-    pub const ALL: [Function; 7] = [
-        Function::Exp,
-        Function::Log,
-        Function::Tanh,
-        Function::Sigmoid,
-        Function::Sin,
-        Function::Cos,
-        Function::Erf,
-    ];
+    pub const ALL: [Function; 6] =
+        [Function::Exp, Function::Log, Function::Tanh, Function::Sin, Function::Cos, Function::Erf];
 
     /// The function compiled for `isa`, which must be available where it is called.
     pub fn code(self, isa: Isa) -> SliceFn {
@@ -69,14 +60,13 @@ macro_rules! compile {
             use super::{Function, SliceFn, map};
             use crate::vector::$vector;
 
-            compile! { $vector, $($feature)?, exp log tanh sigmoid sin cos erf }
+            compile! { $vector, $($feature)?, exp log tanh sin cos erf }
 
             pub(super) fn code(function: Function) -> SliceFn {
                 match function {
                     Function::Exp => exp,
                     Function::Log => log,
                     Function::Tanh => tanh,
-                    Function::Sigmoid => sigmoid,
                     Function::Sin => sin,
                     Function::Cos => cos,
                     Function::Erf => erf,
@@ -238,25 +228,6 @@ unsafe fn tanh<V: Vector>(x: V) -> V {
             polynomial(square, [-0.333_332_8, 0.133_314_42, -0.053_739_704, 0.020_639_06, -0.005_704_960_3]);
         let small = square.mul(t).mul_add(q, t);
         with_sign(V::select(t.less(V::splat(0.625)), small, large), x)
-    }
-}
-
-#[inline(always)]
-unsafe fn sigmoid<V: Vector>(x: V) -> V {
-    // SAFETY: see above.
-    unsafe {
-        // With exp(-|x|) the result is right far out on either side.
-        let e = exp(x.or_bits(V::splat_bits(SIGN)));
-        let over = V::select(x.less(V::splat(0.0)), e, V::splat(1.0));
-        // over / (1 + e), where `rest` is what the sum loses and `left` what the quotient does.
-        let one = V::splat(1.0);
-        let sum = e.add(one);
-        let rest = e.sub(sum.sub(one));
-        let inverse = one.div(sum);
-        let y = over.mul(inverse);
-        let minus_y = y.xor_bits(V::splat_bits(SIGN));
-        let left = minus_y.mul_add(rest, minus_y.mul_add(sum, over));
-        left.mul_add(inverse, y)
     }
 }
 

@@ -11,7 +11,6 @@ fn reference(function: Function, x: f64) -> f64 {
         Function::Exp => x.exp(),
         Function::Log => x.ln(),
         Function::Tanh => x.tanh(),
-        Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Function::Sin => x.sin(),
         Function::Cos => x.cos(),
         Function::Erf => erf(x),
