@@ -51,3 +51,8 @@ fn batch_normalization_in_a_residual_block_and_in_a_scan() {
 fn attention() {
     check("attention.stm");
 }
+
+#[test]
+fn orders_and_places_between() {
+    check("orders.stm");
+}

@@ -50,9 +50,9 @@ fn ty(lab: &Lab, text: &str) -> Type {
 }
 
 fn tolerance(op: Scalar) -> Tolerance {
-    use Scalar::{Cos, Erf, Exp, Log, Sigmoid, Sin, Tanh};
+    use Scalar::{Atan2, Cos, Erf, Exp, Log, Power, Sigmoid, Sin, Tanh};
     match op {
-        Exp | Log | Sin | Cos | Tanh | Sigmoid | Erf => FUNCTION,
+        Exp | Log | Sin | Cos | Tanh | Sigmoid | Erf | Atan2 | Power => FUNCTION,
         Scalar::Add | Scalar::Sub | Scalar::Mul | Scalar::Div | Scalar::Sqrt => ROUNDED,
         _ => EXACT,
     }
@@ -315,6 +315,16 @@ const MOVES: &[Row] = &[
         EXACT,
     ),
     Row(
+        "gather of axes of its own",
+        &["row 40 col 3 batch 2", "i32 time 9 batch 2", "i32 row 6"],
+        Numbers::Between(-2.0, 44.0),
+        |l, x| {
+            let row = Op::Gather(Gather { axis: l.axis("row") });
+            vec![l.op(row.clone(), &[x[0], x[1]]), l.op(row, &[l.b.times(x[0], x[0]), x[2]])]
+        },
+        EXACT,
+    ),
+    Row(
         "index, constant, fill, host",
         &["row 3"],
         ANY,
@@ -527,6 +537,38 @@ const SUMS: &[Row] = &[
     ),
 ];
 
+const SCATTERS: &[Row] = &[
+    Row(
+        "scatter",
+        &["row 40 col 5 batch 2", "i32 row 40 batch 2", "i32 row 40"],
+        Numbers::Between(-3.0, 9.0),
+        |l, x| {
+            let to = |extent, over: &[&str]| {
+                let mut over: Vec<_> = over.iter().map(|a| l.axis(a)).collect();
+                over.sort();
+                Op::Scatter(Scatter { axis: l.axis("time"), extent, over })
+            };
+            let all = l.op(to(7, &["row", "batch"]), &[x[0], x[1]]);
+            vec![
+                l.op(to(7, &["row"]), &[x[0], x[1]]),
+                all,
+                l.op(to(1, &["row"]), &[loops::tanh(l, x[0]), x[2]]),
+            ]
+        },
+        SUM,
+    ),
+    Row(
+        "scatter of a line",
+        &["row 70", "i32 row 70"],
+        Numbers::Between(0.0, 5.0),
+        |l, x| {
+            let over = vec![l.axis("row")];
+            vec![l.op(Op::Scatter(Scatter { axis: l.axis("time"), extent: 6, over }), x)]
+        },
+        SUM,
+    ),
+];
+
 const CONTRACTIONS: &[Row] = &[
     Row(
         "small products",
@@ -676,6 +718,11 @@ fn pointwise() {
 #[test]
 fn sums() {
     check(&cases(SUMS, SUM));
+}
+
+#[test]
+fn scatters() {
+    check(&cases(SCATTERS, SUM));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn signatures(core: Core) -> Vec<Vec<DType>> {
     let of = |dtypes: &[DType]| dtypes.iter().map(|&dtype| vec![dtype; core.arity()]).collect();
     match core.class() {
         Class::Number | Class::Compare => of(&all[..2]),
-        Class::Float => of(&all[..1]),
+        Class::Float | Class::Bits => of(&all[..1]),
         Class::Int => of(&all[1..2]),
         Class::Truth => of(&all[2..]),
         Class::Choose => all.iter().map(|&dtype| vec![DType::Bool, dtype, dtype]).collect(),

@@ -159,7 +159,7 @@ impl<'a> Elab<'a> {
         span: Span,
     ) -> Eval<Tensor> {
         if op == BinaryOp::Pow {
-            return self.power(left, right, op_span, span);
+            return self.power(left, right, span);
         }
         let args = [left.clone(), right.clone()];
         let swapped = [right.clone(), left.clone()];
@@ -175,14 +175,33 @@ impl<'a> Elab<'a> {
             BinaryOp::Le => self.pointwise(Scalar::LessEqual, name, &args, span),
             BinaryOp::Gt => self.pointwise(Scalar::Less, name, &swapped, span),
             BinaryOp::Ge => self.pointwise(Scalar::LessEqual, name, &swapped, span),
-            BinaryOp::Eq => self.pointwise(Scalar::Equal, name, &args, span),
+            BinaryOp::Eq => self.same(name, &args, span),
             BinaryOp::Ne => {
-                let same = self.pointwise(Scalar::Equal, name, &args, span)?;
+                let same = self.same(name, &args, span)?;
                 self.scalar(Scalar::Not, &[same], span)
             }
             BinaryOp::In => Err(self.does_not_fit(op, op_span, left, right)),
             BinaryOp::Pow => unreachable!("handled above"),
         }
+    }
+
+    /// `a == b`; truth values are compared as 0 and 1.
+    fn same(&mut self, name: &str, args: &[Spanned<'a>; 2], span: Span) -> Eval<Tensor> {
+        let truth = |elab: &Elab<'a>, v: &Spanned<'a>| match &v.value {
+            Value::Bool(_) => true,
+            Value::Tensor(t) => elab.ty(*t).dtype == DType::Bool,
+            _ => false,
+        };
+        if !args.iter().all(|v| truth(self, v)) {
+            return self.pointwise(Scalar::Equal, name, args, span);
+        }
+        let mut numbers = vec![];
+        for arg in args {
+            let t = self.tensor(arg, Some(DType::Bool))?;
+            let t = self.emit(Op::Cast(Cast { to: DType::I32 }), &[t], arg.span)?;
+            numbers.push(Spanned { value: Value::Tensor(t), span: arg.span });
+        }
+        self.pointwise(Scalar::Equal, name, &numbers, span)
     }
 
     /// `/` of integer or bool tensors is f32.
@@ -206,8 +225,8 @@ impl<'a> Elab<'a> {
         self.emit(Op::Cast(Cast { to: DType::F32 }), &[tensor], span)
     }
 
-    /// `x ^ y`: products for small whole exponents, a root for 0.5, else exp(y log x).
-    fn power(&mut self, left: &Spanned<'a>, right: &Spanned<'a>, op_span: Span, span: Span) -> Eval<Tensor> {
+    /// `x ^ y`: products for small whole exponents, a root for 0.5; NaN for x below 0 otherwise.
+    fn power(&mut self, left: &Spanned<'a>, right: &Spanned<'a>, span: Span) -> Eval<Tensor> {
         if let (Value::Tensor(x), Some(y)) = (&left.value, right.value.number()) {
             if y == 0.5 {
                 return self.scalar(Scalar::Sqrt, &[*x], span);
@@ -227,14 +246,7 @@ impl<'a> Elab<'a> {
                 let log = self.number(x.ln(), DType::F32);
                 self.scalar(Scalar::Mul, &[y, log], span)?
             }
-            _ => {
-                let x = self.tensor(left, None)?;
-                let log = Spanned {
-                    value: Value::Tensor(self.scalar(Scalar::Log, &[x], op_span)?),
-                    span: left.span,
-                };
-                self.pointwise(Scalar::Mul, "^", &[right.clone(), log], span)?
-            }
+            _ => return self.pointwise(Scalar::Power, "^", &[left.clone(), right.clone()], span),
         };
         self.scalar(Scalar::Exp, &[exponent], span)
     }
@@ -290,7 +302,7 @@ impl<'a> Elab<'a> {
     }
 
     /// The dtype that static numbers take: that of the first tensor among the operands that must agree.
-    fn common_dtype(&self, op: Scalar, args: &[Spanned<'a>]) -> Option<DType> {
+    pub(crate) fn common_dtype(&self, op: Scalar, args: &[Spanned<'a>]) -> Option<DType> {
         let from = usize::from(op == Scalar::Where);
         args[from..].iter().find_map(|a| match &a.value {
             Value::Tensor(t) => Some(self.ty(*t).dtype),
@@ -332,7 +344,8 @@ impl<'a> Elab<'a> {
         Ok(())
     }
 
-    fn align_pair(&mut self, name: &str, left: &(Type, Span), right: &(Type, Span), span: Span) -> Eval<()> {
+    /// One extent for each axis that both have.
+    pub(crate) fn same_extents(&mut self, left: &(Type, Span), right: &(Type, Span)) -> Eval<()> {
         let (a, b) = (&left.0, &right.0);
         for d in a.dims() {
             let Some(extent) = b.extent(d.axis).filter(|e| *e != d.extent) else { continue };
@@ -345,6 +358,12 @@ impl<'a> Elab<'a> {
             }
             return Err(self.error(diagnostic));
         }
+        Ok(())
+    }
+
+    fn align_pair(&mut self, name: &str, left: &(Type, Span), right: &(Type, Span), span: Span) -> Eval<()> {
+        self.same_extents(left, right)?;
+        let (a, b) = (&left.0, &right.0);
         let batch = self.batch();
         let lacks = |x: &Type, y: &Type| -> Vec<AxisId> {
             x.dims().iter().map(|d| d.axis).filter(|a| !y.has(*a)).collect()

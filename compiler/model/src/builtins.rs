@@ -4,7 +4,7 @@ use crate::call::Operand;
 use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scope::Env;
 use crate::value::{Spanned, Tensor, Value};
-use crate::{names, pointwise, reduce, shape};
+use crate::{interpolate, names, order, pointwise, reduce, shape};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::AxisId;
 use stmc_syntax::ast::{self, Arg};
@@ -154,10 +154,12 @@ table! {
     "sign": [need("x")] Nothing => pointwise::function;
     "radians": [need("x")] Nothing => pointwise::radians;
     "where": [need("condition"), need("then"), need("otherwise")] Nothing => pointwise::choose;
+    "atan2": [need("y"), need("x")] Nothing => pointwise::atan2;
     "div": [need("x"), need("by")] Nothing => pointwise::div;
     "mod": [need("x"), need("by")] Nothing => pointwise::modulo;
     "f32": [need("x")] Nothing => pointwise::to_f32;
     "i32": [need("x")] Nothing => pointwise::to_i32;
+    "bool": [need("x")] Nothing => pointwise::to_bool;
     "stop_gradient": [need("x")] Nothing => pointwise::stop_gradient;
     "zeros": [may("like")] Nothing => pointwise::zeros;
     "ones": [may("like")] Nothing => pointwise::ones;
@@ -173,6 +175,10 @@ table! {
     "any": [need("x"), maybe_axes("over")] Nothing => reduce::any;
     "all": [need("x"), maybe_axes("over")] Nothing => reduce::all;
     "count": [need("x"), maybe_axes("over")] Nothing => reduce::count;
+    "argmax": [need("x"), axes("over")] Nothing => order::argmax;
+    "cumsum": [need("x"), axes("over")] Nothing => order::cumsum;
+    "sort": [need("x"), axes("over")] Nothing => order::sort;
+    "quantile": [need("x"), need("q"), maybe_axes("over")] Nothing => order::quantile;
     "dot": [need("a"), need("b"), axes("over")] Nothing => reduce::dot;
     "aligned": [need("a"), need("b")] Nothing => reduce::aligned;
     "size": [need("x"), axes("over")] Nothing => reduce::size;
@@ -199,13 +205,10 @@ table! {
     "windows": [need("x"), axes("over"), need("size"), may("stride"), may("dilation"), may("pad"), may("fill")] Nothing => shape::windows;
     "fold": [need("x"), axes("over"), may("stride"), may("dilation"), may("pad"), may("extra")] Nothing => shape::fold;
 
+    "interpolate": [need("x"), axes("over"), need("at"), need("outside")] Nothing => interpolate::interpolate;
+
     "fit": [raw("expression")] Nothing => crate::fit::fit;
 
-    "argmax": [] Unbuilt => unbuilt;
-    "sort": [] Unbuilt => unbuilt;
-    "quantile": [] Unbuilt => unbuilt;
-    "cumsum": [] Unbuilt => unbuilt;
-    "interpolate": [] Unbuilt => unbuilt;
     "is_missing": [] Unbuilt => unbuilt;
     "fill": [] Unbuilt => unbuilt;
     "coord": [] Unbuilt => unbuilt;

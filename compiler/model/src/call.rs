@@ -528,9 +528,20 @@ impl<'a> Elab<'a> {
                 }
                 self.emit(Op::Slice(Slice::range(axis, start, len)), &[tensor], at.span)
             }
-            Value::Tensor(i) => self.emit(Op::Gather(Gather { axis }), &[tensor, i], at.span),
+            Value::Tensor(i) => self.look_up(tensor, axis, i, at.span),
             other => Err(self.wrong_kind(&other, "a whole number, a range or an i32 tensor", at.span)),
         }
+    }
+
+    /// `x[axis: i]` with a tensor of indices.
+    fn look_up(&mut self, tensor: Tensor, axis: AxisId, index: Tensor, span: Span) -> Eval<Tensor> {
+        let dtype = self.ty(index).dtype;
+        if dtype == stmc_ir::DType::I32 {
+            return self.emit(Op::Gather(Gather { axis }), &[tensor, index], span);
+        }
+        let message = format!("an index is i32, this is {}", dtype.name());
+        let help = "`i32(round(i))` is the nearest step; `interpolate` looks between steps";
+        Err(self.error(Diagnostic::new(Code::E0408, span, message).help(help)))
     }
 
     /// Removes an axis of extent 1.

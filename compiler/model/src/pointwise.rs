@@ -117,7 +117,33 @@ fn floored<'a>(
             let (a, b) = (a.host().expect("checked"), b.host().expect("checked"));
             Ok(host::folded(HostExpr::binary(on_host, a, b)))
         }
+        _ if elab.common_dtype(op, &[x.clone(), y.clone()]) == Some(DType::F32) => {
+            floored_floats(elab, bound, on_host)
+        }
         _ => elab.pointwise(op, bound.name, &[x.clone(), y.clone()], bound.span).map(Value::Tensor),
+    }
+}
+
+/// The same of f32, by the formulas.
+fn floored_floats<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, which: HostBinary) -> Eval<Value<'a>> {
+    let (x, y, span) = (bound.value(0).clone(), bound.value(1).clone(), bound.span);
+    let quotient = elab.pointwise(Scalar::Div, bound.name, &[x.clone(), y.clone()], span)?;
+    let floor = elab.scalar(Scalar::Floor, &[quotient], span)?;
+    if which == HostBinary::IntDiv {
+        return Ok(Value::Tensor(floor));
+    }
+    let floor = Spanned { value: Value::Tensor(floor), span };
+    let whole = elab.pointwise(Scalar::Mul, bound.name, &[floor, y], span)?;
+    let whole = Spanned { value: Value::Tensor(whole), span };
+    elab.pointwise(Scalar::Sub, bound.name, &[x, whole], span).map(Value::Tensor)
+}
+
+/// The angle of the point (x, y).
+pub(crate) fn atan2<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
+    let (y, x) = (bound.value(0), bound.value(1));
+    match (y.value.number(), x.value.number()) {
+        (Some(y), Some(x)) => Ok(Value::Float(y.atan2(x))),
+        _ => elab.pointwise(Scalar::Atan2, "atan2", &[y.clone(), x.clone()], bound.span).map(Value::Tensor),
     }
 }
 
@@ -145,6 +171,21 @@ pub(crate) fn to_i32<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
         return Ok(Value::Tensor(t));
     }
     elab.emit(Op::Cast(Cast { to: DType::I32 }), &[t], bound.span).map(Value::Tensor)
+}
+
+/// `bool(x)`: whether it is not 0.
+pub(crate) fn to_bool<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
+    let x = bound.value(0);
+    if let Some(number) = x.value.scalar() {
+        return Ok(Value::Bool(number != 0.0));
+    }
+    let t = elab.tensor_of(x)?;
+    if elab.ty(t).dtype == DType::Bool {
+        return Ok(Value::Tensor(t));
+    }
+    let zero = elab.number(0.0, elab.ty(t).dtype);
+    let none = elab.scalar(Scalar::Equal, &[t, zero], bound.span)?;
+    elab.scalar(Scalar::Not, &[none], bound.span).map(Value::Tensor)
 }
 
 /// The value, but no gradient flows.

@@ -157,7 +157,7 @@ fn reduction<'a>(
 }
 
 /// The axes that go: those named, or all where that is allowed.
-fn over(
+pub(crate) fn over(
     elab: &mut Elab<'_>,
     x: Tensor,
     name: &str,

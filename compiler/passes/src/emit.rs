@@ -13,6 +13,8 @@ use stmc_ir::lower::{At, Emit};
 use stmc_ir::program::{Binding, ScalarArg};
 use stmc_ir::{AxisId, DType, Graph, NodeId, Op, Type};
 
+mod scatter;
+
 /// What the emitter must know of the region it works in.
 pub(crate) struct Scene<'a> {
     /// The graph.
@@ -69,6 +71,12 @@ pub(crate) fn emit(
     domain: &[(AxisId, usize)],
     leaves: &[Leaf],
 ) -> Emitted {
+    if let [leaf] = leaves
+        && leaf.fresh
+        && matches!(scene.graph.node(leaf.value).op, Op::Scatter(_))
+    {
+        return scatter::emit(scene, name, domain, leaf);
+    }
     let mut loops: Vec<DomainLoop> =
         domain.iter().map(|&(axis, extent)| DomainLoop { axis, extent, weight: 1 }).collect();
     loop {

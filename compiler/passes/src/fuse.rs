@@ -122,6 +122,13 @@ impl<'g> Fusion<'g> {
             let id = NodeId::from_index(i);
             match &node.op {
                 Op::Reduce(_) | Op::Fold(_) => fusion.store(id),
+                // It reads each element once, but in a loop that is not shared out.
+                Op::Scatter(_) => {
+                    fusion.store(id);
+                    for a in node.args.iter().filter(|a| fusion.cost(**a) > CHEAP).collect::<Vec<_>>() {
+                        fusion.store(*a);
+                    }
+                }
                 Op::Dot(_) => {
                     fusion.store(id);
                     if contraction(graph, id) {
@@ -133,6 +140,10 @@ impl<'g> Fusion<'g> {
                 }
                 // An element that several windows or lookups see is computed once, unless it is as cheap as a load.
                 Op::Windows(_) | Op::Gather(_) if fusion.cost(node.args[0]) > 3 => fusion.store(node.args[0]),
+                // A place that is looked up divides out of loops no more: the axes are put together once.
+                Op::Gather(_) if matches!(graph.node(node.args[0]).op, Op::Flatten(_)) => {
+                    fusion.store(node.args[0]);
+                }
                 _ => {}
             }
         }
@@ -290,9 +301,10 @@ impl<'g> Fusion<'g> {
         units.len() - 1
     }
 
-    /// Whether a value needs loops of its own: a reduction.
+    /// Whether a value needs loops of its own: a reduction, or a scatter.
     fn folds(&self, value: NodeId, fresh: bool) -> bool {
-        fresh && matches!(self.graph.node(value).op, Op::Reduce(_) | Op::Dot(_) | Op::Fold(_))
+        fresh
+            && matches!(self.graph.node(value).op, Op::Reduce(_) | Op::Dot(_) | Op::Fold(_) | Op::Scatter(_))
     }
 
     /// The stored nodes that a value reads, and whether only at its own position.

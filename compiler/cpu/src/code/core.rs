@@ -76,6 +76,7 @@ impl Gen<'_> {
                 self.b.ins().fcvt_from_sint(types::F32, number)
             }
             Core::ToI32 if dtype == DType::Bool => self.b.ins().uextend(types::I32, x[0]),
+            Core::Bits => self.cast(types::I32, x[0]),
             _ => self.any(core, x, dtype),
         }
     }
@@ -105,6 +106,7 @@ impl Gen<'_> {
                 self.cast(types::F32X4, bits)
             }
             (Core::ToI32, _) if dtype == DType::Bool => self.b.ins().ineg(x[0]),
+            (Core::Bits, _) => self.cast(types::I32X4, x[0]),
             _ => self.any(core, x, dtype),
         }
     }
@@ -151,7 +153,7 @@ impl Gen<'_> {
             Core::Exp | Core::Log | Core::Sin | Core::Cos | Core::Tanh | Core::Erf => {
                 unreachable!("functions are called")
             }
-            Core::FloorDiv | Core::FloorMod | Core::MulHigh | Core::ShiftRight | Core::Not => {
+            Core::FloorDiv | Core::FloorMod | Core::MulHigh | Core::ShiftRight | Core::Not | Core::Bits => {
                 unreachable!("values and vectors have instructions of their own")
             }
         }

@@ -1,5 +1,5 @@
 //! `x[axis: i]` with an integer tensor `i`. Indices outside are clamped.
-use super::{Misfit, Op, OpRule, Scalar, Site, need, unite};
+use super::{Misfit, Op, OpRule, Scalar, Scatter, Site, need, unite};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
@@ -31,20 +31,26 @@ impl OpRule for Gather {
         Ok(Type::new(args[0].dtype, dims).expect("united axes are distinct"))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
-        // d x[a] = Σ dy where the clamped index is a. The looked-up axis gets a name of its own while both are there.
+        // d x[p] = Σ dy where the clamped index is p. The looked-up axis gets a name of its own while both are there.
         let ty = b.ty(site.args[0]);
         if ty.dtype != DType::F32 {
             return vec![None, None];
         }
         let extent = ty.extent(self.axis).expect("checked by infer");
-        let int = |x: usize| b.fill(x as f64, &Type::scalar(DType::I32));
-        let clamped =
-            b.scalar(Scalar::Max, &[b.scalar(Scalar::Min, &[site.args[1], int(extent - 1)]), int(0)]);
         let own = b.axes().borrow_mut().fresh("place");
-        let hit = b.scalar(Scalar::Equal, &[clamped, b.must(Op::Index { axis: own, extent }, &[])]);
-        let spread = b.scalar(Scalar::Where, &[hit, dy, b.number(0.0)]);
-        let wanted = ty.without(&[self.axis]).with(own, extent).expect("a fresh axis");
-        let sum = b.sum_to(b.expand_to(spread, &wanted), &wanted);
+        let rest = ty.without(&[self.axis]);
+        let index = site.args[1];
+        let over: Vec<AxisId> = b.ty(index).dims().iter().map(|d| d.axis).filter(|a| !rest.has(*a)).collect();
+        let sum = if over.is_empty() {
+            // Each element comes from a place of its own: a choice, which fuses with what is around.
+            let int = |x: usize| b.fill(x as f64, &Type::scalar(DType::I32));
+            let clamped = b.scalar(Scalar::Max, &[b.scalar(Scalar::Min, &[index, int(extent - 1)]), int(0)]);
+            let hit = b.scalar(Scalar::Equal, &[clamped, b.must(Op::Index { axis: own, extent }, &[])]);
+            let spread = b.scalar(Scalar::Where, &[hit, dy, b.number(0.0)]);
+            b.expand_to(spread, &rest.with(own, extent).expect("a fresh axis"))
+        } else {
+            b.must(Op::Scatter(Scatter { axis: own, extent, over }), &[dy, index])
+        };
         vec![Some(b.must(Op::Rename(super::Rename::one(own, self.axis)), &[sum])), None]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {

@@ -17,6 +17,7 @@ pub mod random;
 pub mod reduce;
 pub mod scalar;
 pub mod scan;
+pub mod scatter;
 pub mod shape;
 pub mod windows;
 
@@ -27,6 +28,7 @@ pub use random::Random;
 pub use reduce::{Reduce, Reduction};
 pub use scalar::{Cast, Scalar};
 pub use scan::{Scan, ScanResult};
+pub use scatter::Scatter;
 pub use shape::{Expand, Flatten, Rename, Unflatten};
 pub use windows::{Fold, Windows};
 
@@ -70,6 +72,7 @@ pub enum Op {
     Windows(Windows),
     Fold(Fold),
     Gather(Gather),
+    Scatter(Scatter),
     Reduce(Reduce),
     Dot(Dot),
     Scan(Arc<Scan>),
@@ -147,6 +150,7 @@ impl Op {
             Op::Windows(r) => r,
             Op::Fold(r) => r,
             Op::Gather(r) => r,
+            Op::Scatter(r) => r,
             Op::Reduce(r) => r,
             Op::Dot(r) => r,
             Op::Scan(r) => &**r,

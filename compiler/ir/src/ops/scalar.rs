@@ -78,6 +78,12 @@ scalars! {
     Where,
     /// x itself, but no gradient flows
     Stop,
+    /// The angle of the point (x, y), given y and x; in (-π, π]
+    Atan2,
+    /// x^y for x ≥ 0; NaN for negative x
+    Power,
+    /// An i32 that orders as the number does; NaN is the largest
+    Order,
 }
 
 /// Cotangents of the operands `x` of a result `y`, given its own, `dy`.
@@ -476,8 +482,132 @@ impl Scalar {
                 domain: ANY,
                 cost: 0,
             },
+            Scalar::Atan2 => ScalarRule {
+                name: "atan2",
+                arity: 2,
+                dtypes: floats,
+                // d = (x dy - y dx) / (x² + y²), and 0 at the origin.
+                vjp: |b, x, _, dy| {
+                    let square = b.plus(b.times(x[0], x[0]), b.times(x[1], x[1]));
+                    let origin = b.scalar(Scalar::Equal, &[square, b.number(0.0)]);
+                    let safe = b.scalar(Scalar::Where, &[origin, b.number(1.0), square]);
+                    let part = |z: NodeId| b.times(dy, b.over(z, safe));
+                    vec![Some(part(x[1])), Some(b.negated(part(x[0])))]
+                },
+                lower: |e, x| lower_atan2(e, x[0], x[1]),
+                eval: |x| x[0].atan2(x[1]),
+                domain: ANY,
+                cost: 30,
+            },
+            Scalar::Power => ScalarRule {
+                name: "power",
+                arity: 2,
+                dtypes: floats,
+                // d(x^y) = y x^(y-1) dx + x^y ln x dy; at x = 0 the second is 0 where x^y is.
+                vjp: |b, x, y, dy| {
+                    let (zero, one) = (b.number(0.0), b.number(1.0));
+                    let slope = b.times(x[1], b.scalar(Scalar::Power, &[x[0], b.minus(x[1], one)]));
+                    let at_zero = b.scalar(Scalar::Equal, &[y, zero]);
+                    let log = b.scalar(Scalar::Where, &[at_zero, zero, b.scalar(Scalar::Log, &[x[0]])]);
+                    vec![Some(b.times(dy, slope)), Some(b.times(dy, b.times(y, log)))]
+                },
+                // exp(y ln x), but x^0 is 1 for every x.
+                lower: |e, x| {
+                    let (zero, one) = (e.number(0.0), e.number(1.0));
+                    let log = e.core(Core::Log, &[x[0]]);
+                    let exponent = e.core(Core::Mul, &[x[1], log]);
+                    let power = e.core(Core::Exp, &[exponent]);
+                    let none = e.core(Core::Equal, &[x[1], zero]);
+                    e.core(Core::Select, &[none, one, power])
+                },
+                eval: |x| if x[1] == 0.0 { 1.0 } else { (x[1] * x[0].ln()).exp() },
+                domain: POSITIVE,
+                cost: 32,
+            },
+            Scalar::Order => ScalarRule {
+                name: "order",
+                arity: 1,
+                dtypes: |t| floats(t).map(|_| DType::I32),
+                vjp: none,
+                // Below zero more bits mean less: all but the sign are turned around.
+                lower: |e, x| {
+                    let bits = e.core(Core::Bits, x);
+                    let (zero, most) = (e.int(0), e.int(i64::from(i32::MAX)));
+                    let negative = e.core(Core::Less, &[bits, zero]);
+                    let turned = e.core(Core::Xor, &[bits, most]);
+                    let key = e.core(Core::Select, &[negative, turned, bits]);
+                    let number = e.core(Core::Equal, &[x[0], x[0]]);
+                    e.core(Core::Select, &[number, key, most])
+                },
+                eval: |x| {
+                    let bits = (x[0] as f32).to_bits() as i32;
+                    f64::from(match bits {
+                        _ if x[0].is_nan() => i32::MAX,
+                        bits if bits < 0 => bits ^ i32::MAX,
+                        bits => bits,
+                    })
+                },
+                domain: ANY,
+                cost: 5,
+            },
         }
     }
+}
+
+/// The angle of (x, y): an odd polynomial of the smaller over the larger side, after one halving of the angle
+/// (tan π/8 = √2 - 1), then turned into the right octant.
+fn lower_atan2(e: &mut dyn Emit, y: ValId, x: ValId) -> ValId {
+    let (zero, one) = (e.number(0.0), e.number(1.0));
+    let sides = [x, y].map(|side| e.core(Core::Abs, &[side]));
+    let steep = e.core(Core::Less, &sides);
+    let low = e.core(Core::Select, &[steep, sides[0], sides[1]]);
+    let high = e.core(Core::Select, &[steep, sides[1], sides[0]]);
+    let origin = e.core(Core::Equal, &[high, zero]);
+    let safe = e.core(Core::Select, &[origin, one, high]);
+    let tangent = e.core(Core::Div, &[low, safe]);
+    // Two infinite sides are as long as each other.
+    let (largest, equal) = (e.number(f64::from(f32::MAX)), e.core(Core::Equal, &sides));
+    let infinite = e.core(Core::Less, &[largest, high]);
+    let diagonal = e.core(Core::And, &[infinite, equal]);
+    let tangent = e.core(Core::Select, &[diagonal, one, tangent]);
+    // atan t = π/4 + atan((t - 1) / (t + 1))
+    let limit = e.number(std::f64::consts::SQRT_2 - 1.0);
+    let far = e.core(Core::Less, &[limit, tangent]);
+    let (above, below) = (e.core(Core::Add, &[tangent, one]), e.core(Core::Sub, &[tangent, one]));
+    let moved = e.core(Core::Div, &[below, above]);
+    let t = e.core(Core::Select, &[far, moved, tangent]);
+    let square = e.core(Core::Mul, &[t, t]);
+    // Cephes' atanf: the error is below 2^-24 where |t| <= tan π/8.
+    let factors = [8.053_744_495_38e-2, -1.387_768_560_32e-1, 1.997_771_064_78e-1, -3.333_294_915_39e-1];
+    let mut series = e.number(factors[0]);
+    for factor in &factors[1..] {
+        let factor = e.number(*factor);
+        series = e.core(Core::Fma, &[series, square, factor]);
+    }
+    let cubic = e.core(Core::Mul, &[square, t]);
+    let small = e.core(Core::Fma, &[series, cubic, t]);
+    let quarter = e.number(std::f64::consts::FRAC_PI_4);
+    let turned = e.core(Core::Add, &[quarter, small]);
+    let angle = e.core(Core::Select, &[far, turned, small]);
+    let half = e.number(std::f64::consts::FRAC_PI_2);
+    let complement = e.core(Core::Sub, &[half, angle]);
+    let angle = e.core(Core::Select, &[steep, complement, angle]);
+    // The sign of a zero counts: it is the side from which zero was reached.
+    let negative = |e: &mut dyn Emit, side: ValId| {
+        let (bits, zero) = (e.core(Core::Bits, &[side]), e.int(0));
+        e.core(Core::Less, &[bits, zero])
+    };
+    let left = negative(e, x);
+    let pi = e.number(std::f64::consts::PI);
+    let supplement = e.core(Core::Sub, &[pi, angle]);
+    let angle = e.core(Core::Select, &[left, supplement, angle]);
+    let under = negative(e, y);
+    let minus = e.core(Core::Neg, &[angle]);
+    let angle = e.core(Core::Select, &[under, minus, angle]);
+    let (known_x, known_y) = (e.core(Core::Equal, &[x, x]), e.core(Core::Equal, &[y, y]));
+    let known = e.core(Core::And, &[known_x, known_y]);
+    let nan = e.number(f64::NAN);
+    e.core(Core::Select, &[known, angle, nan])
 }
 
 /// Shared by every elementwise op: axes unite, cotangents are summed over the axes an operand lacks.

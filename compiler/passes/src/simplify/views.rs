@@ -159,6 +159,7 @@ pub(super) fn touches(op: &Op, axis: AxisId) -> bool {
         Op::Windows(w) => w.axis == axis || w.tap == axis,
         Op::Fold(f) => f.axis == axis || f.tap == axis,
         Op::Gather(g) => g.axis == axis,
+        Op::Scatter(s) => s.axis == axis || s.over.contains(&axis),
         Op::Reduce(reduce) => reduce.axes.contains(&axis),
         Op::Dot(d) => d.axes.contains(&axis),
         _ => false,
