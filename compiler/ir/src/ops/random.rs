@@ -52,7 +52,7 @@ impl OpRule for Random {
     }
     fn eval(&self, args: &[&Value], ty: &Type, context: &Context) -> Value {
         let step = args.first().map_or(0, |a| a.data[0] as u32);
-        let key = [context.seed as u32, (context.seed >> 32) as u32];
+        let key = philox::key(context.seed);
         let draw = |i: usize| {
             let word = philox(key, [i as u32, context.update, step, self.site])[0];
             f64::from(word >> 8) * philox::UNIT
