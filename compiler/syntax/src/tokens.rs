@@ -49,7 +49,7 @@ impl Token<'_> {
     }
 
     /// Where it stands.
-    pub(crate) fn span(&self, source: SourceId) -> Span {
+    pub fn span(&self, source: SourceId) -> Span {
         Span::new(source, self.start, self.end())
     }
 

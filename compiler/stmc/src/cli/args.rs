@@ -155,6 +155,14 @@ pub(super) enum Command {
     /// The longer story of a diagnostic code
     #[command(after_help = "Example:\n  stmc explain E0202")]
     Explain { code: String },
+    /// Serve an editor: messages while typing, hover, definitions, completion, renaming, formatting, remedies
+    #[command(
+        after_help = "It speaks the language server protocol on standard input and output. An editor starts it:
+  VS Code     the extension in grammar/editors/vscode
+  Neovim      vim.lsp.config('stmc', { cmd = { 'stmc', 'lsp' }, filetypes = { 'stm' } })
+  Helix       language-server.stmc = { command = \"stmc\", args = [\"lsp\"] }"
+    )]
+    Lsp,
     /// Print a script that completes commands and options in a shell
     #[command(after_help = "Examples:
   stmc completions bash > ~/.local/share/bash-completion/completions/stmc

@@ -121,6 +121,9 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             println!("{found}: {}\n\n{}", found.title(), found.explanation());
             done
         }
+        Command::Lsp => {
+            stmc_lsp::serve_stdio(stmc_lsp::library_folder()).map_err(Error::World).and(done)
+        }
         Command::Completions { shell } => shell::completions(shell).and(done),
         Command::Man { out } => shell::manual(out.as_deref()).and(done),
     }
