@@ -3,6 +3,7 @@
 //! `STMC_REFERENCE` names the folder that holds `oracle/golden/`; without it nothing is compared, and the test says so.
 use std::path::{Path, PathBuf};
 use stmc::{Options, StepFiles};
+use stmc_cpu::{CpuDevice, Isa};
 use stmc_ir::Device;
 use stmc_runtime::Tensor;
 use stmc_runtime::import::{self, Map, Wanted};
@@ -116,7 +117,9 @@ fn check(device: &mut dyn Device) {
 
 #[test]
 fn on_the_processor() {
-    check(&mut *stmc::device(stmc::DeviceKind::Cpu, 2).expect("the processor is there"));
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        check(&mut CpuDevice::new(2, isa).expect("the path is available"));
+    }
 }
 
 #[cfg(feature = "gpu")]
