@@ -1,7 +1,7 @@
 //! From samples to the inputs of an entry: which slab goes to which buffer, batch after batch.
 use crate::error::{Result, RunError};
 use crate::score::{Partials, Score};
-use crate::session::{self, Moment, Session};
+use crate::session::{Moment, Session};
 use crate::tensor::{Named, Tensor};
 use std::sync::Arc;
 use stmc_data::{Batch, Dataset, Loader, Position, Prefetch, Samples, Target};
@@ -110,7 +110,7 @@ pub fn evaluation(session: &mut Session<'_>, data: &Data, entry: &str, part: &st
 /// All metrics of the part of a feed, after `step` updates.
 pub fn scores(session: &mut Session<'_>, feed: &Feed, metrics: &[Metric], step: u64) -> Result<Vec<Score>> {
     let partials = partials(session, feed, step)?;
-    let host: Vec<f64> = session.module.scalars.iter().map(|e| e.eval(&session::after(step))).collect();
+    let host: Vec<f64> = session.module.scalars.iter().map(|e| session.schedules.eval(e, step)).collect();
     Ok(metrics.iter().map(|m| partials.finish(m, &session.module.axes, &host)).collect())
 }
 

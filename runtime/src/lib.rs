@@ -13,6 +13,7 @@ mod init;
 pub mod predict;
 pub mod progress;
 pub mod report;
+pub mod schedules;
 pub mod score;
 pub mod session;
 pub mod signals;

@@ -41,6 +41,7 @@ pub fn load_kept(session: &mut Session<'_>, run: &Path) -> Result<u64> {
     let kept = if best.is_some() { best } else { folder::load(run, Mark::Last)? };
     let kept = kept.ok_or_else(|| RunError::file(run, "nothing was saved yet"))?;
     session.set_weights(&kept.weights)?;
+    session.schedules.restore(&kept.state.schedules);
     Ok(kept.state.step)
 }
 

@@ -1,6 +1,7 @@
 //! A program on a device with its state: weights, moments, gradients. Writes inputs, runs entries, reads outputs.
 use crate::error::{Result, RunError};
 use crate::init;
+use crate::schedules::Schedules;
 use crate::tensor::{Named, Tensor};
 use std::collections::BTreeMap;
 use stmc_ir::device::Scalars;
@@ -26,6 +27,8 @@ pub struct Session<'a> {
     pub device: &'a mut dyn Device,
     /// Random numbers are drawn from it.
     pub seed: u64,
+    /// Variables of run-time scalars.
+    pub schedules: Schedules,
     /// The host's copies of buffers that it writes: a halo keeps what it had when the program was loaded.
     memory: BTreeMap<BufferId, Vec<u32>>,
 }
@@ -39,7 +42,8 @@ impl<'a> Session<'a> {
         seed: u64,
     ) -> Result<Session<'a>> {
         device.load(program)?;
-        let mut session = Session { module, program, device, seed, memory: BTreeMap::new() };
+        let schedules = Schedules::new(module);
+        let mut session = Session { module, program, device, seed, schedules, memory: BTreeMap::new() };
         for param in &program.params {
             let shape: Vec<usize> = program.buffer(param.buffer).dims.iter().map(|d| d.extent).collect();
             let values = init::values(&param.init, seed, &param.path, &shape);
@@ -118,13 +122,13 @@ impl<'a> Session<'a> {
 
     /// The run-time scalars after `step` updates, as the device sees them.
     pub fn scalars(&self, step: u64) -> Vec<f32> {
-        self.program.scalars.iter().map(|e| e.eval(&after(step)) as f32).collect()
+        self.program.scalars.iter().map(|e| self.schedules.eval(e, step) as f32).collect()
     }
 
     /// The learning rate of the update after `step` updates. `None`: the rule has none.
     pub fn rate(&self, step: u64) -> Option<f64> {
         let scalar = self.module.train.as_ref()?.rate?;
-        Some(self.module.scalars[scalar.index()].eval(&after(step)))
+        Some(self.schedules.eval(&self.module.scalars[scalar.index()], step))
     }
 
     /// All weights by path, in disk order.
@@ -179,9 +183,4 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
-}
-
-/// What the variables of run-time scalars are after `step` updates.
-pub(crate) fn after(step: u64) -> impl Fn(&str) -> Option<f64> {
-    move |name| (name == "step").then_some(step as f64)
 }

@@ -1,6 +1,7 @@
 //! Where training stands: with the weights and moments, everything that the next step depends on. Early stopping and the
 //! choice of the best weights are functions of it.
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use stmc_ir::module::{Train, Watch};
 
 /// How far training has come.
@@ -20,6 +21,9 @@ pub struct State {
     pub stop_best: Option<f64>,
     /// Epochs since then.
     pub stalled: u64,
+    /// What schedules carry and watch, by name: numbers that keep every bit, infinity among them, as text.
+    #[serde(default)]
+    pub schedules: BTreeMap<String, String>,
     /// Whether no further update is to be made, and why.
     pub ending: Option<Ending>,
     /// Bytes of `metrics.jsonl` that belong to the steps done.
@@ -149,6 +153,7 @@ mod tests {
             metrics: vec![],
             stop: None,
             keep: None,
+            watched: vec![],
         }
     }
 

@@ -53,6 +53,7 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
             }
         }
         session.run(apply, moment)?;
+        session.schedules.advance(&session.module.states, n);
         let weights = session.weights()?;
         results.extend(weights.into_iter().map(|(path, t)| (format!("after_{}.{path}", n + 1), t)));
     }

@@ -39,6 +39,8 @@ pub struct Trainer<'s, 'a> {
     began: Instant,
     saved: Instant,
     history: Vec<EpochScores>,
+    /// The learning rate of the last update. `None`: there was none in this process, or the rule has no rate.
+    rate: Option<f64>,
 }
 
 /// How a run went.
@@ -129,6 +131,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         restore_fits(data, folder.path())?;
         session.set_weights(&checkpoint.weights)?;
         session.set_moments(&checkpoint.moments)?;
+        session.schedules.restore(&checkpoint.state.schedules);
         folder.cut_log(checkpoint.state.log_bytes)?;
         Trainer::new(session, data, folder, checkpoint.state, options)
     }
@@ -162,6 +165,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let now = Instant::now();
         Ok(Trainer {
             terms: terms.collect(),
+            rate: None,
             session,
             train,
             data: data.clone(),
@@ -243,6 +247,8 @@ impl<'s, 'a> Trainer<'s, 'a> {
             }
         }
         self.session.run(self.entries.apply, moment(0))?;
+        self.rate = self.session.rate(step);
+        self.session.schedules.advance(&self.session.module.states, step);
         Ok(terms)
     }
 
@@ -256,6 +262,11 @@ impl<'s, 'a> Trainer<'s, 'a> {
             })
             .collect();
         let scores = scores?;
+        for watch in &self.train.watched {
+            if let Some(value) = watched(watch, &scores) {
+                self.session.schedules.observe(watch, value);
+            }
+        }
         let best = self.state.close_epoch(self.train, |watch| watched(watch, &scores));
         self.log_epoch(&means, &scores)?;
         self.save(if best { Mark::Best } else { Mark::Last })?;
@@ -314,7 +325,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
 
     /// The learning rate of the last update, and the terms of the loss if there are several.
     fn describe(&self, line: &mut Value, terms: &[f64]) {
-        if let Some(rate) = self.session.rate(self.state.step.saturating_sub(1)) {
+        if let Some(rate) = self.rate {
             line["rate"] = rate.into();
         }
         if terms.len() > 1 {
@@ -327,6 +338,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let weights = self.session.weights()?;
         self.check_weights(&weights)?;
         let moments = self.session.moments()?;
+        self.state.schedules = self.session.schedules.saved();
         let mut checkpoint = Checkpoint { weights, moments, state: self.state.clone() };
         self.folder.save(&mut checkpoint, mark)?;
         self.state = checkpoint.state;
@@ -393,9 +405,9 @@ fn not_a_number(term: &Term, value: f64, state: &State) -> Diagnostic {
     Diagnostic::new(Code::E0806, term.span, message).help(help)
 }
 
-/// `valid`, and what `stop` and `keep` watch.
+/// `valid`, and what `stop`, `keep` and schedules watch.
 fn watched_parts(train: &Train) -> Vec<String> {
-    let watches = train.stop.iter().map(|s| &s.watch).chain(&train.keep);
+    let watches = train.stop.iter().map(|s| &s.watch).chain(&train.keep).chain(&train.watched);
     let mut parts = vec![VALID.to_string()];
     for watch in watches {
         if !parts.contains(&watch.part) {

@@ -99,6 +99,18 @@ impl HostExpr {
         }
     }
 
+    /// The same with other names of variables.
+    pub fn renamed(&self, name: &dyn Fn(&str) -> String) -> HostExpr {
+        let inner = |e: &HostExpr| Box::new(e.renamed(name));
+        match self {
+            HostExpr::Const(x) => HostExpr::Const(*x),
+            HostExpr::Var(v) => HostExpr::Var(name(v)),
+            HostExpr::Unary(op, a) => HostExpr::Unary(*op, inner(a)),
+            HostExpr::Binary(op, a, b) => HostExpr::Binary(*op, inner(a), inner(b)),
+            HostExpr::If(c, a, b) => HostExpr::If(inner(c), inner(a), inner(b)),
+        }
+    }
+
     /// The names of its variables, in order of appearance.
     pub fn variables(&self) -> Vec<&str> {
         match self {

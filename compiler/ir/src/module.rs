@@ -27,8 +27,11 @@ pub struct Module {
     pub axes: Axes,
     /// Weights in order of their paths' declaration.
     pub params: Vec<Param>,
-    /// Run-time scalars, in f64 on the host; `step` is the number of updates done.
+    /// Run-time scalars, in f64 on the host; `step` is the number of updates done. Other variables are those of `states`, and of
+    /// what schedules watch: `valid.loss`, its latest value (NaN at first), and `count(valid.loss)`, how many there were.
     pub scalars: Vec<HostExpr>,
+    /// What schedules carry from update to update.
+    pub states: Vec<HostState>,
     /// `train`, `eval`, `predict`, `fit0`, `fit1` …: whichever the file has. `show` reads slabs as `eval` does and gives named
     /// outputs, those of the model as `out.<name>` and the parts of the sample as `sample.<name>`: for pictures.
     pub entries: Vec<EntryGraph>,
@@ -38,6 +41,17 @@ pub struct Module {
     pub train: Option<Train>,
     /// Absent without a `data` block.
     pub data: Option<DataPlan>,
+}
+
+/// A number that a schedule carries, in f64.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostState {
+    /// The variable: `plateau.0.rate`.
+    pub name: String,
+    /// At the first update.
+    pub first: f64,
+    /// At the next update, of the values at this one.
+    pub next: HostExpr,
 }
 
 /// A trained tensor, or a buffer.
@@ -161,6 +175,8 @@ pub struct Train {
     pub stop: Option<Stalled>,
     /// Which weights are the result. `None`: the last.
     pub keep: Option<Watch>,
+    /// What schedules watch.
+    pub watched: Vec<Watch>,
 }
 
 /// Limits on the gradient.
@@ -229,6 +245,18 @@ impl Param {
     /// Whether the optimizer changes it.
     pub fn is_trained(&self) -> bool {
         !self.frozen && !self.buffer
+    }
+}
+
+impl Watch {
+    /// As schedules call it: `valid.loss`.
+    pub fn variable(&self) -> String {
+        format!("{}.{}", self.part, self.metric)
+    }
+
+    /// The number of values so far, as schedules call it.
+    pub fn count_variable(&self) -> String {
+        format!("count({}.{})", self.part, self.metric)
     }
 }
 

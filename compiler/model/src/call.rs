@@ -312,6 +312,9 @@ impl<'a> Elab<'a> {
             let value = Spanned { value: Value::Axes(axes), span: e.span };
             return self.coerce(value, ty, &parameter.name.text, scope);
         }
+        if let (TypeKind::Static(StaticType::Series), Operand::Expr(e, env)) = (&ty.kind, operand) {
+            return self.series(e, env);
+        }
         let value = self.operand(operand)?;
         let span = value.span;
         let value = self.coerce(value, ty, &parameter.name.text, scope)?;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::module::{Combine, InputRole, OutputRole, ParamId, ScalarId};
+use stmc_ir::module::{Combine, InputRole, OutputRole, ParamId, ScalarId, Watch};
 use stmc_ir::ops::{Expand, Scalar};
 use stmc_ir::{Axes, AxisId, Builder, DType, HostExpr, Misfit, NodeId, Op, Type};
 use stmc_syntax::ast;
@@ -54,6 +54,12 @@ pub(crate) struct Elab<'a> {
     pub tops: Vec<Env<'a>>,
     /// Training and evaluation are two programs.
     pub training: bool,
+    /// Schedules with a state.
+    pub schedules: Vec<crate::host::Instance>,
+    /// The states of the schedule being read, by their names in it.
+    pub carried: Vec<(String, f64)>,
+    /// What schedules watch.
+    pub watched: Vec<Watch>,
     /// How long training is. `None`: durations have no number of steps.
     pub length: Option<RunLength>,
     /// Draws so far, by instance path.
@@ -157,6 +163,9 @@ impl<'a> Elab<'a> {
             globals: BTreeMap::new(),
             tops,
             training: false,
+            schedules: vec![],
+            carried: vec![],
+            watched: vec![],
             length: None,
             draws: BTreeMap::new(),
             calls: vec![],

@@ -227,6 +227,7 @@ fn module<'a>(
         metrics,
         stop: s.stop,
         keep: s.keep,
+        watched: elab.watched.clone(),
     });
     Ok(assemble(elab, model, train, plan, work))
 }
@@ -615,6 +616,7 @@ fn assemble<'a>(
         axes: elab.axes.borrow().clone(),
         params,
         scalars: elab.scalars.clone(),
+        states: elab.host_states(),
         entries,
         fits,
         train,

@@ -1,15 +1,36 @@
-//! Scalars on the host: schedules and what is computed from them and the step number, in f64.
-use crate::elab::{Context, Elab, Eval};
+//! Scalars on the host: schedules and what is computed from them, the step number and what they carry, in f64.
+use crate::elab::{Context, Elab, Eval, Failed};
+use crate::scan::{Body, Primed};
 use crate::scope::{Env, Scope};
 use crate::value::{Spanned, Value};
 use stmc_base::{Code, Span};
 use stmc_ir::HostExpr;
 use stmc_ir::host::{HostBinary, HostUnary};
+use stmc_ir::module::{HostState, Watch};
 use stmc_ir::ops::Scalar;
 use stmc_syntax::ast::{self, BinaryOp};
 
 /// The variable that counts updates, 0 at the first.
 pub(crate) const STEP: &str = "step";
+
+/// A schedule with a state. Names are those in its text.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Instance {
+    schedule: String,
+    states: Vec<HostState>,
+}
+
+impl Instance {
+    /// The name of a variable in the module: `plateau.0.rate` for a state, any other stays.
+    fn global(&self, n: usize, name: &str) -> String {
+        match name.strip_suffix('\'') {
+            Some(state) if self.states.iter().any(|s| s.name == name) => {
+                format!("{}.{n}.{state}", self.schedule)
+            }
+            _ => name.to_string(),
+        }
+    }
+}
 
 /// Whether an expression gives a truth value.
 pub(crate) fn is_truth(expr: &HostExpr) -> bool {
@@ -81,27 +102,104 @@ impl<'a> Elab<'a> {
         env: &Env<'a>,
         span: Span,
     ) -> Eval<Value<'a>> {
-        if let Some(carry) = decl.body.statements.iter().find(|s| matches!(s.kind, ast::StmtKind::Carry(_))) {
-            return Err(self.unbuilt(carry.span, "a schedule with a state"));
-        }
         let top = self.tops[unit].clone();
         let scope = Scope::body(&top, &self.path());
         self.bind_parameters(&decl.name, &decl.settings, &[], args, env, &scope, span)?;
         scope.define(&decl.time.text, Value::Host(HostExpr::var(STEP)), decl.time.span);
         self.calls.push(span);
-        let outer = std::mem::replace(&mut self.place, Context::Schedule);
-        let value = self.block(&decl.body, &scope);
-        self.place = outer;
+        let place = std::mem::replace(&mut self.place, Context::Schedule);
+        let carried = std::mem::take(&mut self.carried);
+        self.bodies.push(Body::Schedule);
+        let value = self.schedule_body(decl, &scope, span);
+        self.bodies.pop();
+        self.carried = carried;
+        self.place = place;
         self.calls.pop();
-        let value = value?;
-        match value.host() {
-            Some(expr) => Ok(folded(expr)),
-            None => Err(self.fail(
-                Code::E0403,
-                span,
-                format!("`{}` gives {}, not a number", decl.name.text, value.kind()),
-            )),
+        value
+    }
+
+    fn schedule_body(&mut self, decl: &'a ast::ScheduleDecl, scope: &Env<'a>, span: Span) -> Eval<Value<'a>> {
+        let value = self.block(&decl.body, scope)?;
+        let mut nexts = vec![];
+        for Primed { value, span, .. } in self.next_values(scope)? {
+            nexts.push(self.number_of(&decl.name.text, &value, span)?);
         }
+        let value = self.number_of(&decl.name.text, &value, span)?;
+        if nexts.is_empty() {
+            return Ok(folded(value));
+        }
+        let states = std::mem::take(&mut self.carried).into_iter().zip(nexts);
+        let states = states.map(|((name, first), next)| HostState { name, first, next }).collect();
+        let names = self.instance_of(&decl.name.text, states);
+        Ok(folded(value.renamed(&names)))
+    }
+
+    fn number_of(&mut self, schedule: &str, value: &Value<'a>, span: Span) -> Eval<HostExpr> {
+        match (value, value.host()) {
+            (Value::Failed, _) => Err(Failed),
+            (_, Some(expr)) => Ok(expr),
+            (other, None) => {
+                let message = format!("`{schedule}` gives {}, not a number", other.kind());
+                Err(self.fail(Code::E0403, span, message))
+            }
+        }
+    }
+
+    /// `carry rate = from` in a schedule: a number that is kept from update to update.
+    pub(crate) fn schedule_carry(&mut self, decl: &'a ast::CarryDecl, scope: &Env<'a>) -> Eval<()> {
+        let value = self.eval(&decl.value, scope)?;
+        let Some(HostExpr::Const(first)) = value.host() else {
+            let message =
+                format!("the first value of `{}` is a number known while compiling", decl.name.text);
+            return Err(self.fail(Code::E0602, decl.value.span, message));
+        };
+        // The prime keeps it apart from every name that stands in a text.
+        let name = format!("{}'", decl.name.text);
+        self.carried.push((name.clone(), first));
+        self.carried(decl, name.clone(), Value::Host(HostExpr::Var(name)), scope);
+        Ok(())
+    }
+
+    /// The names of a schedule's states in the module. Two schedules that start alike and go on alike share theirs.
+    fn instance_of(&mut self, schedule: &str, states: Vec<HostState>) -> impl Fn(&str) -> String + use<> {
+        let instance = Instance { schedule: schedule.to_string(), states };
+        let n = self.schedules.iter().position(|i| *i == instance).unwrap_or_else(|| {
+            self.schedules.push(instance.clone());
+            self.schedules.len() - 1
+        });
+        move |name: &str| instance.global(n, name)
+    }
+
+    /// All states of all schedules.
+    pub(crate) fn host_states(&self) -> Vec<HostState> {
+        let instances = self.schedules.iter().enumerate();
+        let states = instances.flat_map(|(n, instance)| {
+            instance.states.iter().map(move |s| HostState {
+                name: instance.global(n, &s.name),
+                first: s.first,
+                next: s.next.renamed(&|name| instance.global(n, name)),
+            })
+        });
+        states.collect()
+    }
+
+    /// `valid.loss`, where a schedule watches a series.
+    pub(crate) fn series(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
+        if let Some(known) = expr.name().and_then(|n| env.find(&n.text)) {
+            return Ok(known);
+        }
+        let watch = crate::train::watch(self, expr)?;
+        let variable = HostExpr::Var(watch.variable());
+        if !self.watched.contains(&watch) {
+            self.watched.push(watch);
+        }
+        Ok(Value::Host(variable))
+    }
+
+    /// The series that a value is. `None`: it is none.
+    pub(crate) fn watched(&self, value: &Value<'a>) -> Option<&Watch> {
+        let Value::Host(HostExpr::Var(name)) = value else { return None };
+        self.watched.iter().find(|w| w.variable() == *name)
     }
 
     /// `if` on the host: both branches are scalars.

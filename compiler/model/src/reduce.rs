@@ -107,6 +107,9 @@ pub(crate) fn count<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
     if let Value::List(list) = &x.value {
         return Ok(Value::Int(list.len() as i64));
     }
+    if let Some(watch) = elab.watched(&x.value) {
+        return Ok(Value::Host(stmc_ir::HostExpr::Var(watch.count_variable())));
+    }
     let t = elab.tensor_of(x)?;
     let ty = elab.ty(t).with_dtype(DType::F32);
     let ones = elab.emit(Op::Fill { bits: 1f64.to_bits(), ty }, &[], bound.span)?;

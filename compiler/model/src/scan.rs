@@ -22,6 +22,7 @@ pub(crate) enum Body<'a> {
     Layer,
     Function,
     Optimizer,
+    Schedule,
     /// Its yields so far.
     Scan(Vec<Yield<'a>>),
     /// The carried values of an unrolled loop, absent in its first round; its yields.
@@ -161,8 +162,9 @@ impl<'a> Elab<'a> {
                 Ok(())
             }
             Some(Body::Optimizer) => self.optimizer_carry(decl, scope),
+            Some(Body::Schedule) => self.schedule_carry(decl, scope),
             Some(Body::Function) | None => {
-                let message = "a `carry` stands in a scan, a `for`, a layer or an optimizer";
+                let message = "a `carry` stands in a scan, a `for`, a layer, an optimizer or a schedule";
                 Err(self.fail(Code::E0601, span, message))
             }
         }

@@ -222,7 +222,7 @@ fn best<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
 }
 
 /// `valid.loss`: a part of the split and a metric. Scores are better when larger.
-fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
+pub(crate) fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
     let ExprKind::Member { base, member: Member::Name(metric) } = &expr.kind else {
         return Err(elab.fail(
             Code::E0804,
@@ -239,8 +239,7 @@ fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
         return Err(elab
             .error(diagnostic.help(format!("it has {}", names::listed(parts.iter().map(String::as_str))))));
     }
-    let train = elab.resolved.train().expect("a train block is being read");
-    let metrics = metric_names(train);
+    let metrics = elab.resolved.train().map_or(vec![], metric_names);
     if !metrics.iter().any(|m| **m == *metric.text) {
         let message = format!("there is no metric `{}`", metric.text);
         let diagnostic = Diagnostic::new(Code::E0804, metric.span, message);

@@ -128,7 +128,10 @@ const DOCS: &[Key] = &[
     ("ones", "Ones, typed as another tensor; after `~` the first values of a weight."),
     ("random", "Uniform random numbers from 0 to 1, typed as another tensor."),
     ("gaussian", "Normal random numbers, typed as another tensor."),
-    ("orthonormal", "First values: a random matrix whose rows, or columns if they are fewer, are orthonormal."),
+    (
+        "orthonormal",
+        "First values: a random matrix whose rows, or columns if they are fewer, are orthonormal.",
+    ),
     ("bernoulli", "True with probability p, typed as another tensor."),
     ("sum", "The sum along axes."),
     ("mean", "The mean along axes; with `weight: w` it is Σwx / Σw."),

@@ -326,6 +326,7 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         ],
         stop: settings.stop.map(|epochs| Stalled { watch: watch.clone(), epochs }),
         keep: Some(watch),
+        watched: vec![],
     };
     let entries = vec![maker.train(draws), maker.eval(), maker.predict(), maker.show(), maker.fit()];
     let fits = vec![Metric { partials: vec![0, 1], ..metric("typical", 0, false, None) }];
