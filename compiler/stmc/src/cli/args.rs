@@ -152,6 +152,19 @@ pub(super) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Documentation of the library, of what is built in, or of a file
+    #[command(after_help = "Examples:
+  stmc doc                                   the modules
+  stmc doc std.nn                            what is in one
+  stmc doc Conv                              all of an entry: signature, formula, source
+  stmc doc model.stm --html pages            the same and the library as pages for a browser")]
+    Doc {
+        /// A module, a name, or a `.stm` file [default: a list of the modules]
+        name: Option<String>,
+        /// Write pages into this folder; they need no server and no network
+        #[arg(long, value_name = "DIR")]
+        html: Option<PathBuf>,
+    },
     /// The longer story of a diagnostic code
     #[command(after_help = "Example:\n  stmc explain E0202")]
     Explain { code: String },

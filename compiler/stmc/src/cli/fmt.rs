@@ -7,6 +7,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stmc_base::Sources;
+use stmc_base::diagnostic::Style;
 
 /// What is done with a file that is not in the house style.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,10 +126,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 fn difference(name: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
     let text = diff.unified_diff().header(name, "formatted").to_string();
-    if super::is_plain(std::io::stdout().is_terminal()) {
-        return text;
+    match super::style_for(std::io::stdout().is_terminal()) {
+        Style::Plain => text,
+        Style::Colour => text.lines().map(coloured).collect(),
     }
-    text.lines().map(coloured).collect()
 }
 
 fn coloured(line: &str) -> String {

@@ -1,6 +1,7 @@
 //! The command line: arguments in, library calls, text and exit codes out. 0: done; 1: the program or the world is at fault;
 //! 2: the command line is; 130: interrupted (what was done is saved).
 mod args;
+mod doc;
 mod fmt;
 mod shell;
 
@@ -30,12 +31,13 @@ pub fn main() -> ExitCode {
 }
 
 fn style() -> Style {
-    if is_plain(std::io::stderr().is_terminal()) { Style::Plain } else { Style::Colour }
+    style_for(std::io::stderr().is_terminal())
 }
 
-/// Is text for this output written without colour? See <https://no-color.org>.
-fn is_plain(is_terminal: bool) -> bool {
-    !is_terminal || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+/// How text for this output is written. See <https://no-color.org>.
+fn style_for(is_terminal: bool) -> Style {
+    let plain = !is_terminal || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if plain { Style::Plain } else { Style::Colour }
 }
 
 fn report(error: &Error, format: Format) {
@@ -115,6 +117,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             let action = if check { fmt::Action::Compare } else { fmt::Action::Write };
             fmt::run(&files, action, shared.message_format)
         }
+        Command::Doc { name, html } => doc::run(name.as_deref(), html.as_deref()).and(done),
         Command::Explain { code } => {
             let found =
                 Code::find(&code).ok_or_else(|| Error::Usage(format!("there is no diagnostic `{code}`")))?;
