@@ -34,24 +34,41 @@ pub struct Diagnostic {
     pub fix: Option<Fix>,
 }
 
-/// An edit that applies a message's help.
+/// Edits that apply a message's help.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fix {
+    /// What an editor offers: "write `lat`".
+    pub title: String,
+    /// All in one text, in its order; none overlaps another.
+    pub edits: Vec<Edit>,
+}
+
+/// A change of a text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Edit {
     /// What is replaced; empty where something is inserted.
     pub span: Span,
     /// By what; empty where something is removed.
     pub text: String,
 }
 
-impl Fix {
-    /// What an editor offers: "write `lat`".
-    pub fn title(&self) -> String {
-        let text = self.text.trim();
-        match (self.span.start == self.span.end, text.is_empty()) {
-            (_, true) => "remove this".into(),
-            (true, false) => format!("insert `{text}`"),
-            (false, false) => format!("write `{text}`"),
-        }
+/// What to write instead: a sentence, or a word that stands in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Help {
+    text: String,
+    word: Option<String>,
+}
+
+impl Help {
+    /// `did you mean …?`
+    pub fn did_you_mean(word: &str) -> Help {
+        Help { text: format!("did you mean `{word}`?"), word: Some(word.to_string()) }
+    }
+}
+
+impl<T: Into<String>> From<T> for Help {
+    fn from(text: T) -> Help {
+        Help { text: text.into(), word: None }
     }
 }
 
@@ -83,15 +100,44 @@ impl Diagnostic {
 
     /// Says what to write.
     #[must_use]
-    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
-        self.help = Some(text.into());
+    pub fn help(mut self, help: impl Into<Help>) -> Diagnostic {
+        self.help = Some(help.into().text);
         self
     }
 
-    /// Says what to write as an edit.
+    /// Says what to write; where that is a word, it goes in this place.
+    #[must_use]
+    pub fn help_at(self, span: Span, help: impl Into<Help>) -> Diagnostic {
+        let help = help.into();
+        let diagnostic = self.help(help.text);
+        match help.word {
+            Some(word) => diagnostic.fix(span, word),
+            None => diagnostic,
+        }
+    }
+
+    /// The help as an edit: the text goes in this place. An empty place is where it is inserted, an empty text removes.
     #[must_use]
     pub fn fix(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.fix = Some(Fix { span, text: text.into() });
+        let text = text.into();
+        let shown = text.trim();
+        let title = match (span.start == span.end, shown.is_empty()) {
+            (_, true) => "remove this".into(),
+            (true, false) => format!("insert `{shown}`"),
+            (false, false) => format!("write `{shown}`"),
+        };
+        self.fix = Some(Fix { title, edits: vec![Edit { span, text }] });
+        self
+    }
+
+    /// The help as an edit: the place becomes an operand, `squeeze(…, channel)`.
+    #[must_use]
+    pub fn wrap(mut self, span: Span, before: impl Into<String>, after: impl Into<String>) -> Diagnostic {
+        let (before, after) = (before.into(), after.into());
+        let title = format!("write `{before}…{after}`");
+        let start = Edit { span: Span { end: span.start, ..span }, text: before };
+        let end = Edit { span: Span { start: span.end, ..span }, text: after };
+        self.fix = Some(Fix { title, edits: vec![start, end] });
         self
     }
 

@@ -10,7 +10,7 @@ pub mod source;
 pub mod span;
 
 pub use codes::Code;
-pub use diagnostic::{Diagnostic, Fix, Label, Severity};
+pub use diagnostic::{Diagnostic, Edit, Fix, Help, Label, Severity};
 pub use letters::distance;
 pub use schema::Schema;
 pub use source::{SourceId, Sources};

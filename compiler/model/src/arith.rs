@@ -353,8 +353,10 @@ impl<'a> Elab<'a> {
             if d.extent == 1 || extent == 1 {
                 let axis = self.axis_name(d.axis);
                 diagnostic.message += "; an extent of 1 does not broadcast";
-                diagnostic =
-                    diagnostic.help(format!("`squeeze(x, {axis})` on the one that has a single step"));
+                let single = if d.extent == 1 { left.1 } else { right.1 };
+                diagnostic = diagnostic
+                    .help(format!("`squeeze(x, {axis})` on the one that has a single step"))
+                    .wrap(single, "squeeze(", format!(", {axis})"));
             }
             return Err(self.error(diagnostic));
         }

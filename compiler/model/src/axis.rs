@@ -95,7 +95,7 @@ impl<'a> Elab<'a> {
         let mut known = env.axis_names();
         known.extend(self.resolved.axes.keys().cloned());
         diagnostic = match names::did_you_mean(&name.text, known.iter().map(|n| n.as_ref())) {
-            Some(near) => diagnostic.help(near),
+            Some(near) => diagnostic.help_at(name.span, near),
             None if &*name.text == "space" => {
                 diagnostic.help("`axes space = (row, col)` at the top of the main file")
             }

@@ -368,9 +368,11 @@ impl<'a> Elab<'a> {
         let names = builtin.parameters.iter().map(|p| p.name);
         let takes_axes = names.clone().any(|n| n == "over");
         if takes_axes && matches!(&*word, "dim" | "axis" | "axes" | "keepdim" | "keepdims") {
-            return self.error(diagnostic.help("name the axes that go: `over: time`"));
+            let diagnostic = diagnostic.help("name the axes that go: `over: time`");
+            let keeps = word.starts_with("keep");
+            return self.error(if keeps { diagnostic } else { diagnostic.fix(label.span, "over") });
         }
-        self.error(diagnostic.help(names::near_or_all(&word, "its arguments are", names)))
+        self.error(diagnostic.help_at(label.span, names::near_or_all(&word, "its arguments are", names)))
     }
 
     fn read(&mut self, kind: Kind, operand: &Operand<'a>) -> Eval<Given<'a>> {

@@ -289,7 +289,7 @@ impl<'a> Elab<'a> {
         if &*word == "dim" {
             return self.error(diagnostic.help("axes have names here: `over: time`"));
         }
-        self.error(diagnostic.help(names::near_or_all(&word, "its arguments are", names)))
+        self.error(diagnostic.help_at(label.span, names::near_or_all(&word, "its arguments are", names)))
     }
 
     /// An argument as its parameter's type wants it.
@@ -645,7 +645,8 @@ impl<'a> Elab<'a> {
                     let message = format!("there is no `{}` here", name.text);
                     let diagnostic = Diagnostic::new(Code::E0401, name.span, message);
                     let known = entries.iter().map(|(n, _)| n.as_ref());
-                    Err(self.error(diagnostic.help(names::near_or_all(&name.text, "the record has", known))))
+                    let help = names::near_or_all(&name.text, "the record has", known);
+                    Err(self.error(diagnostic.help_at(name.span, help)))
                 }
             },
             Value::Module(unit) => {

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use stmc_base::{Code, Diagnostic, Schema, Severity};
+use stmc_base::{Code, Diagnostic, Help, Schema, Severity};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Train};
 use stmc_ir::{Axes, AxisId, NodeId, Type};
@@ -294,7 +294,7 @@ fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Opt
     if let Some(data) = resolved.data().filter(|d| d.name.text != train.data.text) {
         let message = format!("there is no data `{}`", train.data.text);
         let diagnostic = Diagnostic::new(Code::E0401, train.data.span, message);
-        return Err(elab.error(diagnostic.help(format!("did you mean `{}`?", data.name.text))));
+        return Err(elab.error(diagnostic.help_at(train.data.span, Help::did_you_mean(&data.name.text))));
     }
     if resolved.data().is_none() {
         return Err(elab.fail(
@@ -307,10 +307,12 @@ fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Opt
         Some(model) => Ok(Some(model)),
         None => {
             let message = format!("there is no model `{}`", train.model.text);
-            let mut diagnostic = Diagnostic::new(Code::E0401, train.model.span, message);
-            diagnostic.help =
-                crate::names::did_you_mean(&train.model.text, models.iter().map(|m| m.name.text.as_ref()));
-            Err(elab.error(diagnostic))
+            let diagnostic = Diagnostic::new(Code::E0401, train.model.span, message);
+            let names = models.iter().map(|m| m.name.text.as_ref());
+            Err(elab.error(match crate::names::did_you_mean(&train.model.text, names) {
+                Some(near) => diagnostic.help_at(train.model.span, near),
+                None => diagnostic,
+            }))
         }
     }
 }

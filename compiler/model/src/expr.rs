@@ -121,11 +121,21 @@ impl<'a> Elab<'a> {
         }
         let mut diagnostic = Diagnostic::new(Code::E0401, span, format!("`{name}` is not defined"));
         if let Some(near) = near {
-            diagnostic = diagnostic.help(near);
+            diagnostic = diagnostic.help_at(span, near);
         } else if let Some(module) = library_module(name) {
             diagnostic = diagnostic.help(format!("`use {module}.{name}` at the top of the file"));
+            if let Some(last) = self.last_import(env.unit) {
+                diagnostic = diagnostic.fix(last, format!("\nuse {module}.{name}"));
+            }
         }
         self.error(diagnostic)
+    }
+
+    /// The end of a file's last `use`. `None`: it has none.
+    fn last_import(&self, unit: usize) -> Option<Span> {
+        let items = self.resolved.units[unit].file.items.iter();
+        let last = items.filter(|i| matches!(i.kind, ItemKind::Use(_))).map(|i| i.span).max()?;
+        Some(Span { start: last.end, ..last })
     }
 
     /// The value of a top-level name, evaluated once.

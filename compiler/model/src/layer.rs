@@ -223,7 +223,8 @@ impl<'a> Elab<'a> {
         };
         let message = format!("this is {}, but {} is declared", found.name(), wanted.name());
         let diagnostic = Diagnostic::new(Code::E0408, span, message);
-        Err(self.error(diagnostic.help(format!("cast it: `{}(x)`", wanted.name()))))
+        let cast = format!("{}(", wanted.name());
+        Err(self.error(diagnostic.help(format!("cast it: `{cast}x)`")).wrap(span, cast, ")")))
     }
 
     fn lacks_axis(&mut self, layer: &ast::Name, tensor: Tensor, axis: AxisId, span: Span) -> Failed {
@@ -236,7 +237,9 @@ impl<'a> Elab<'a> {
             None if name == "channel" => {
                 "`unsqueeze(x, channel)` adds it, `rename(x, … -> channel)` makes another axis it".into()
             }
-            None => format!("`rename` an axis to `{name}`, or apply the layer to something that has it"),
+            None => {
+                format!("`rename` an axis to `{name}`, or apply the layer to something that has it").into()
+            }
         };
         self.error(diagnostic.help(help))
     }
@@ -402,7 +405,11 @@ impl<'a> Elab<'a> {
         let message = format!("`{name}` is this layer's own axis and may not leave it");
         let into = missing.map_or("channel".to_string(), |a| self.axis_name(a));
         let help = format!("`rename(x, {name} -> {into})`");
-        self.error(Diagnostic::new(Code::E0503, span, message).help(help))
+        let diagnostic = Diagnostic::new(Code::E0503, span, message).help(help);
+        self.error(match missing {
+            Some(_) => diagnostic.wrap(span, "rename(", format!(", {name} -> {into})")),
+            None => diagnostic,
+        })
     }
 
     /// The body gives other axes than are declared.

@@ -1,8 +1,10 @@
 //! "Did you mean …?": the nearest of the names that would have been valid.
 
+use stmc_base::Help;
+
 /// The help that names the nearest. `None`: nothing is near enough.
-pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    nearest(word, candidates).map(|name| format!("did you mean `{name}`?"))
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<Help> {
+    nearest(word, candidates).map(Help::did_you_mean)
 }
 
 /// What to say of a word that is none of the candidates: the one that was probably meant, else all after `these`.
@@ -10,8 +12,8 @@ pub(crate) fn near_or_all<'a>(
     word: &str,
     these: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
-    did_you_mean(word, candidates.clone()).unwrap_or_else(|| format!("{these} {}", listed(candidates)))
+) -> Help {
+    did_you_mean(word, candidates.clone()).unwrap_or_else(|| format!("{these} {}", listed(candidates)).into())
 }
 
 /// The candidate with the smallest edit distance, if it is small for the word's length; the first of equals.

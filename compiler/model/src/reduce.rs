@@ -200,7 +200,15 @@ fn bare(elab: &mut Elab<'_>, x: Tensor, name: &str, span: Span) -> Failed {
         format!("`{name}` in a model names the axes that go")
     };
     let over = if others.len() == 1 { others[0].clone() } else { format!("({})", others.join(", ")) };
-    elab.error(Diagnostic::new(Code::E0301, span, message).help(format!("`over: {over}`")))
+    let diagnostic = Diagnostic::new(Code::E0301, span, message).help(format!("`over: {over}`"));
+    // The place is `mean(x)`, or `mean()` or `mean` after a pipe.
+    let (end, beyond) = (span.end, span.end - span.start - name.len() as u32);
+    let (at, text) = match beyond {
+        0 => (end, format!("(over: {over})")),
+        1 | 2 => (end - 1, format!("over: {over}")),
+        _ => (end - 1, format!(", over: {over}")),
+    };
+    elab.error(diagnostic.fix(Span { start: at, end: at, ..span }, text))
 }
 
 impl<'a> Elab<'a> {

@@ -208,9 +208,11 @@ impl Loader<'_> {
             let mut diagnostic =
                 Diagnostic::new(Code::E0410, span, format!("there is no module `{path}` in the library"));
             let most = dotted(&import.path[..import.path.len() - 1]);
-            let near = names::did_you_mean(&path, library::modules());
-            if let Some(near) = near.or_else(|| names::did_you_mean(&most, library::modules())) {
-                diagnostic = diagnostic.help(near);
+            if let Some(near) = names::did_you_mean(&path, library::modules()) {
+                diagnostic = diagnostic.help_at(span, near);
+            } else if let Some(near) = names::did_you_mean(&most, library::modules()) {
+                let most = import.path[..import.path.len() - 1].last().map_or(span, |last| last.span);
+                diagnostic = diagnostic.help_at(import.path[0].span.to(most), near);
             }
             self.diagnostics.push(diagnostic);
             return;
@@ -359,7 +361,7 @@ fn lookup(
         let message = format!("there is no `{}` in this module", name.text);
         let mut diagnostic = Diagnostic::new(Code::E0410, name.span, message);
         if let Some(near) = names::did_you_mean(&name.text, own[target].keys().map(|k| k.as_ref())) {
-            diagnostic = diagnostic.help(near);
+            diagnostic = diagnostic.help_at(name.span, near);
         }
         diagnostics.push(diagnostic);
     }

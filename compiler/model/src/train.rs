@@ -75,7 +75,7 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
             let message = format!("`train` has no setting `{name}`");
             let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
             let help = names::near_or_all(name, "settings are", KEYS.iter().copied());
-            elab.report(diagnostic.help(help));
+            elab.report(diagnostic.help_at(key.name.span, help));
         } else if UNBUILT.contains(&name) {
             elab.unbuilt(key.name.span, &format!("`{name}`"));
         }
@@ -92,7 +92,7 @@ pub(crate) fn check_tune(elab: &mut Elab<'_>, keys: &[ast::Key]) {
         let message = format!("`tune` has no setting `{}`", key.name.text);
         let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
         let help = names::near_or_all(&key.name.text, "settings are", TUNE.iter().copied());
-        elab.report(diagnostic.help(help));
+        elab.report(diagnostic.help_at(key.name.span, help));
     }
 }
 
@@ -244,7 +244,7 @@ pub(crate) fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch>
         let message = format!("there is no metric `{}`", metric.text);
         let diagnostic = Diagnostic::new(Code::E0804, metric.span, message);
         let help = names::near_or_all(&metric.text, "metrics are", metrics.iter().map(|m| m.as_ref()));
-        return Err(elab.error(diagnostic.help(help)));
+        return Err(elab.error(diagnostic.help_at(metric.span, help)));
     }
     let scores = ["csi", "pod", "accuracy", "recall", "precision", "f1", "r2", "nse", "fss", "psnr", "ssim"];
     let maximize = scores.iter().any(|s| metric.text.split('_').any(|word| word == *s));
