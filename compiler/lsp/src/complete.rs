@@ -1,11 +1,10 @@
 //! What could be written at the cursor.
-use crate::Edit;
 use crate::analysis::{Analysis, Reader};
 use crate::cache::Cache;
 use crate::hover::signature;
 use crate::symbols::{Kind, SymbolId};
 use std::collections::BTreeSet;
-use stmc_base::Span;
+use stmc_base::{Edit, Span};
 use stmc_model::{Binding, library, vocabulary};
 use stmc_syntax::ast::{ItemKind, StaticType};
 use stmc_syntax::tokens::{Kind as TokenKind, Token, tokens};

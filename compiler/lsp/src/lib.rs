@@ -23,12 +23,3 @@ mod workspace;
 pub use analysis::{Analysis, Origin};
 pub use cache::Cache;
 pub use server::{library_folder, serve, serve_stdio};
-
-/// A change of a text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Edit {
-    /// What is replaced; empty where something is inserted.
-    pub span: stmc_base::Span,
-    /// By what.
-    pub text: String,
-}

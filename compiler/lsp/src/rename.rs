@@ -1,9 +1,9 @@
 //! Definitions, references, and new names for what is declared.
+use crate::Origin;
 use crate::analysis::{Analysis, Reader};
 use crate::cache::Cache;
 use crate::symbols::{Kind, SymbolId, Use, Written};
-use crate::{Edit, Origin};
-use stmc_base::{SourceId, Span};
+use stmc_base::{Edit, SourceId, Span};
 use stmc_syntax::words::RESERVED;
 
 /// Names that the library's defaults use: they mean the axes of the file that imports it.

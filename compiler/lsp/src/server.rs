@@ -417,22 +417,26 @@ impl Server<'_> {
         let byte = |position| self.encoding.offset(&document.text, position);
         let start = byte(p.range.start);
         let place = Span::new(analysis.main, start, byte(p.range.end).max(start));
-        let action = |a: crate::actions::Action<'_>| {
-            let location = self.location(analysis, a.edit.span)?;
-            let edit = lsp::TextEdit::new(location.range, a.edit.text);
-            let changes = HashMap::from([(location.uri, vec![edit])]);
-            let diagnostic = self.diagnostic(analysis, a.diagnostic).map(|(_, d)| vec![d]);
+        let action = |(diagnostic, fix): (&stmc_base::Diagnostic, &stmc_base::Fix)| {
+            let mut edits = vec![];
+            let mut file = None;
+            for edit in &fix.edits {
+                let location = self.location(analysis, edit.span)?;
+                edits.push(lsp::TextEdit::new(location.range, edit.text.clone()));
+                file = Some(location.uri);
+            }
+            let changes = HashMap::from([(file?, edits)]);
             let action = lsp::CodeAction {
-                title: a.title,
+                title: fix.title.clone(),
                 kind: Some(lsp::CodeActionKind::QuickFix),
-                diagnostics: diagnostic,
+                diagnostics: self.diagnostic(analysis, diagnostic).map(|(_, d)| vec![d]),
                 is_preferred: Some(true),
                 edit: Some(lsp::WorkspaceEdit { changes: Some(changes), ..Default::default() }),
                 ..Default::default()
             };
             Some(action.into())
         };
-        Some(analysis.actions(place).into_iter().filter_map(action).collect())
+        Some(analysis.actions(place).filter_map(action).collect())
     }
 }
 

@@ -112,6 +112,7 @@ const DOCS: &[Key] = &[
     ("cos", "The cosine of an angle in radians."),
     ("tanh", "The hyperbolic tangent."),
     ("sigmoid", "1 / (1 + exp(-x))."),
+    ("atan2", "The angle of the point (x, y) in radians, from -pi to pi: `atan2(y, x)`."),
     ("erf", "The error function."),
     ("abs", "The absolute value."),
     ("floor", "The largest whole number that is not above x."),
