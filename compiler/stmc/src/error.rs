@@ -1,7 +1,7 @@
 //! What can go wrong, ready to be shown.
 use serde_json::{Value, json};
 use stmc_base::diagnostic::Style;
-use stmc_base::{Diagnostic, Severity, Sources};
+use stmc_base::{Diagnostic, Edit, Fix, Severity, Sources};
 use stmc_ir::DeviceError;
 use stmc_runtime::RunError;
 
@@ -59,7 +59,7 @@ pub(crate) fn render(sources: &Sources, diagnostics: &[Diagnostic], style: Style
     diagnostics.iter().map(|d| d.render(sources, style) + "\n").collect()
 }
 
-/// A message as JSON: byte offsets and places of all labels.
+/// A message as JSON: byte offsets and places of all labels, and the edits that apply its help.
 pub(crate) fn diagnostic_json(sources: &Sources, d: &Diagnostic) -> Value {
     let labels: Vec<Value> = d
         .labels
@@ -75,7 +75,22 @@ pub(crate) fn diagnostic_json(sources: &Sources, d: &Diagnostic) -> Value {
         })
         .collect();
     let severity = if d.severity() == Severity::Error { "error" } else { "warning" };
-    json!({ "severity": severity, "code": d.code.name(), "message": d.message, "labels": labels, "help": d.help })
+    json!({
+        "severity": severity,
+        "code": d.code.name(),
+        "message": d.message,
+        "labels": labels,
+        "help": d.help,
+        "fix": d.fix.as_ref().map(|fix| fix_json(sources, fix)),
+    })
+}
+
+fn fix_json(sources: &Sources, fix: &Fix) -> Value {
+    let edit = |e: &Edit| {
+        let file = &sources.source(e.span.source).name;
+        json!({ "file": file, "start": e.span.start, "end": e.span.end, "text": e.text })
+    };
+    json!({ "title": fix.title, "edits": fix.edits.iter().map(edit).collect::<Vec<_>>() })
 }
 
 impl std::fmt::Display for Error {

@@ -244,6 +244,8 @@ fn wrong_programs_are_refused_with_every_error_at_once() {
             && parsed.iter().all(|d| d["severity"] == "error" && d["labels"][0]["place"].is_string()),
         "{lines}"
     );
+    let key = parsed.iter().find(|d| d["code"] == "E0802").expect("the key is refused");
+    assert_eq!(key["fix"]["edits"][0]["text"], "epochs", "{lines}");
 }
 
 #[test]
