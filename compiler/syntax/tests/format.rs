@@ -38,7 +38,14 @@ fn is_program(path: &Path) -> bool {
 #[test]
 fn the_programs_of_this_repository_are_in_house_style() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folders = ["stdlib", "examples", "tests", "compiler/model/tests", "compiler/stmc/tests"];
+    let folders = [
+        "stdlib",
+        "examples",
+        "tests",
+        "compiler/model/tests",
+        "compiler/stmc/tests",
+        "compiler/stmc/templates",
+    ];
     let mut unformatted = vec![];
     for path in folders.iter().flat_map(|folder| programs(&root.join(folder))) {
         let text = std::fs::read_to_string(&path).unwrap();

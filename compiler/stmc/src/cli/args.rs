@@ -10,6 +10,7 @@ use std::path::PathBuf;
     version,
     about,
     after_help = "Examples:
+  stmc new rain                              begin a model; it trains as it is
   stmc check nowcast.stm                     find mistakes, run nothing
   stmc train nowcast.stm                     train; results go to runs/nowcast-1
   stmc train nowcast.stm --set frames=3 --set train.batch=8
@@ -55,6 +56,17 @@ pub(super) enum Format {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
+    /// Begin a model: a folder with a program that trains as it is, on made-up data
+    #[command(after_help = "Examples:
+  stmc new rain                              rain/rain.stm, a nowcast
+  stmc new warming --template forecast")]
+    New {
+        /// The folder; its last part is the program's name
+        name: PathBuf,
+        /// What to begin with
+        #[arg(long, value_enum, default_value_t = super::new::Template::Nowcast)]
+        template: super::new::Template,
+    },
     /// Check a file: every error and warning, without running anything
     #[command(after_help = "Example:\n  stmc check nowcast.stm --message-format json")]
     Check { file: PathBuf },

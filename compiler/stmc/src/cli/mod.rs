@@ -3,6 +3,7 @@
 mod args;
 mod doc;
 mod fmt;
+mod new;
 mod shell;
 
 use crate::error::{diagnostic_json, render};
@@ -51,6 +52,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
     let shared = args.shared;
     let done = Ok(ExitCode::SUCCESS);
     match args.command {
+        Command::New { name, template } => new::run(&name, template).and(done),
         Command::Check { file } => {
             let checked = crate::check_file(&file, &options(&shared)?)?;
             warn(&checked, shared.message_format);
@@ -124,9 +126,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             println!("{found}: {}\n\n{}", found.title(), found.explanation());
             done
         }
-        Command::Lsp => {
-            stmc_lsp::serve_stdio(stmc_lsp::library_folder()).map_err(Error::World).and(done)
-        }
+        Command::Lsp => stmc_lsp::serve_stdio(stmc_lsp::library_folder()).map_err(Error::World).and(done),
         Command::Completions { shell } => shell::completions(shell).and(done),
         Command::Man { out } => shell::manual(out.as_deref()).and(done),
     }
