@@ -56,23 +56,34 @@ pub(crate) struct Foreign {
     pub(crate) say: &'static str,
     /// What to write.
     pub(crate) help: &'static str,
+    /// What goes in its place. `None`: that takes more than another word.
+    pub(crate) instead: Option<&'static str>,
 }
 
 impl Foreign {
     /// The refusal of the word at a place.
     pub(crate) fn diagnostic(&self, span: Span) -> Diagnostic {
-        Diagnostic::new(Code::E0104, span, self.say).help(self.help)
+        let diagnostic = Diagnostic::new(Code::E0104, span, self.say).help(self.help);
+        match self.instead {
+            Some(word) => diagnostic.fix(span, word),
+            None => diagnostic,
+        }
     }
 }
 
 const fn foreign(text: &'static str, say: &'static str, help: &'static str) -> Foreign {
-    Foreign { text, say, help }
+    Foreign { text, say, help, instead: None }
+}
+
+/// A word that is another one here.
+const fn other(text: &'static str, instead: &'static str, say: &'static str, help: &'static str) -> Foreign {
+    Foreign { text, say, help, instead: Some(instead) }
 }
 
 /// Words that stand for a value elsewhere: refused wherever a value is named.
 const FOREIGN_VALUES: &[Foreign] = &[
-    foreign("True", "`True` is written `true`", "write `true`"),
-    foreign("False", "`False` is written `false`", "write `false`"),
+    other("True", "true", "`True` is written `true`", "write `true`"),
+    other("False", "false", "`False` is written `false`", "write `false`"),
     foreign("None", "there is no `None`", "leave the argument out; missing data have the type `f32?`"),
     foreign("null", "there is no `null`", "leave the argument out; missing data have the type `f32?`"),
     foreign(
@@ -85,30 +96,32 @@ const FOREIGN_VALUES: &[Foreign] = &[
 /// Words that begin something elsewhere. They are fine names here (`axis class`), so they are judged only where the
 /// grammar stumbles.
 const FOREIGN_KEYWORDS: &[Foreign] = &[
-    foreign(
+    other(
         "def",
+        "fn",
         "functions are declared with `fn`",
         "write `fn name(a, b) = expression` or `fn name(a, b) { … }`",
     ),
-    foreign("function", "functions are declared with `fn`", "write `fn name(a, b) = expression`"),
+    other("function", "fn", "functions are declared with `fn`", "write `fn name(a, b) = expression`"),
     foreign(
         "class",
         "there are no classes",
         "what has weights is a `layer NAME(settings) (tensors) -> type { … }`",
     ),
     foreign("lambda", "there are no lambdas", "declare a function: `fn name(x) = …`"),
-    foreign("return", "there is no `return`", "the last expression of a block is its result"),
-    foreign(
+    other("return", "", "there is no `return`", "the last expression of a block is its result"),
+    other(
         "import",
+        "use",
         "files are imported with `use`",
         "write `use std.nn.Conv` or `use \"blocks.stm\".Block`",
     ),
-    foreign("elif", "there is no `elif`", "write `else if … then …`"),
+    other("elif", "else if", "there is no `elif`", "write `else if … then …`"),
     foreign("while", "there is no `while`", "use `scan x in xs along time { … }`, or `[for x in list => …]`"),
-    foreign("var", "values are named with `let`", "write `let`"),
-    foreign("const", "values are named with `let`", "write `let`"),
+    other("var", "let", "values are named with `let`", "write `let`"),
+    other("const", "let", "values are named with `let`", "write `let`"),
     foreign("struct", "there is no `struct`", "a record is written where it is used: `{ a: 1, b: 2 }`"),
-    foreign("is", "there is no `is`", "write `==`; for missing values `is_missing(x)`"),
+    other("is", "==", "there is no `is`", "write `==`; for missing values `is_missing(x)`"),
 ];
 
 /// The value of another language. `None`: the word is nothing special.

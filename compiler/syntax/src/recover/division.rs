@@ -1,7 +1,7 @@
 //! `n // 2` parses: the rest of the line is a comment. Where that comment could only be an operand, it is one.
 use super::Repair;
 use crate::tokens::{Kind, Token, tokens};
-use stmc_base::{Code, Diagnostic, SourceId};
+use stmc_base::{Code, Diagnostic, SourceId, Span};
 
 /// A message for every `//` that was meant to divide.
 pub(crate) fn divisions(source: SourceId, text: &str) -> Vec<Diagnostic> {
@@ -28,8 +28,22 @@ fn diagnostic(source: SourceId, tokens: &[Token], i: usize) -> Diagnostic {
     let right = operand_text(comment.text);
     let mut span = comment.span(source);
     span.end = span.start + 2;
-    Diagnostic::new(Code::E0102, span, "`//` starts a comment, it does not divide")
-        .help(format!("write `div({left}, {right})`, which floors; if it is a comment, say it in words"))
+    let shown: String = left.iter().map(|t| t.text).collect();
+    let shown = if left.is_empty() { "…" } else { &shown };
+    let call = format!("div({shown}, {right})");
+    let diagnostic = Diagnostic::new(Code::E0102, span, "`//` starts a comment, it does not divide")
+        .help(format!("write `{call}`, which floors; if it is a comment, say it in words"));
+    let Some(first) = left.first().filter(|first| begins_product(tokens, first.start)) else {
+        return diagnostic;
+    };
+    let end = comment.start + comment.text.find(right).unwrap_or(0) + right.len();
+    diagnostic.fix(Span::new(source, first.start, end), call)
+}
+
+/// Whether no factor stands before the operand that begins at a byte: `a * b // c` divides the product.
+fn begins_product(tokens: &[Token], start: usize) -> bool {
+    let before = tokens.iter().rev().find(|t| t.start < start && t.kind != Kind::Space);
+    before.is_none_or(|t| !matches!(t.text, "*" | "/" | "^" | "-") && !t.closes())
 }
 
 /// The comments that divide, by their place among the tokens.
@@ -73,13 +87,11 @@ fn operand_text(comment: &str) -> &str {
     &inner[..end]
 }
 
-/// The words and points just before the comment, or `…` where that is more.
-fn operand_before(tokens: &[Token], i: usize) -> String {
+/// The words and points just before the comment. Empty where that is more.
+fn operand_before<'t>(tokens: &[Token<'t>], i: usize) -> Vec<Token<'t>> {
     let before = tokens[..i].iter().rev().skip_while(|t| t.kind == Kind::Space);
-    let mut pieces: Vec<&str> = before
-        .take_while(|t| matches!(t.kind, Kind::Word | Kind::Number) || t.is_sign("."))
-        .map(|t| t.text)
-        .collect();
-    pieces.reverse();
-    if pieces.is_empty() { "…".to_string() } else { pieces.concat() }
+    let operand = before.take_while(|t| matches!(t.kind, Kind::Word | Kind::Number) || t.is_sign("."));
+    let mut operand: Vec<Token> = operand.copied().collect();
+    operand.reverse();
+    operand
 }

@@ -7,7 +7,7 @@ use crate::ast::{DType, StaticType};
 use crate::grammar::Rule;
 use crate::tokens::{Kind, Token};
 use crate::words::{self, DATA_LINES, ITEMS, STATEMENTS};
-use stmc_base::{Diagnostic, SourceId, Span};
+use stmc_base::{Diagnostic, Help, SourceId, Span};
 
 /// In order: the first that knows something speaks.
 const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
@@ -164,6 +164,13 @@ impl<'t> Site<'t> {
         }
     }
 
+    /// A name, the sign after it and the blanks around that.
+    fn label(&self, name: &Token) -> Span {
+        let end = self.found.end();
+        let blanks = self.text[end..].len() - self.text[end..].trim_start_matches(' ').len();
+        Span::new(self.source, name.start, end + blanks)
+    }
+
     /// A message about what was found. An empty place is shown at the token before it.
     fn here(&self, message: impl Into<String>) -> Diagnostic {
         let span = match self.solid() {
@@ -210,7 +217,7 @@ fn foreign_word(s: &Site) -> Option<Diagnostic> {
 fn double_equals(s: &Site) -> Option<Diagnostic> {
     let for_equals = s.wants(Rule::equals) || s.begins_statement(1) && s.follows_word().is_some();
     (s.found.is_sign("==") && for_equals)
-        .then(|| s.here("`==` compares; a declaration has `=`").help("write `=`"))
+        .then(|| s.here("`==` compares; a declaration has `=`").help("write `=`").fix(s.span(&s.found), "="))
 }
 
 /// `model M(x: f32[lat]) -> f32[lat]:`
@@ -234,7 +241,11 @@ fn equals_in_brackets(s: &Site) -> Option<Diagnostic> {
         "dim" | "axis" | "keepdim" => "an axis goes by its name: `over: time`".to_string(),
         word => format!("write `{word}: …`"),
     };
-    (s.found.is_sign("=") && !s.wants(Rule::equals)).then(|| s.here(what).help(help))
+    let label = if matches!(name.text, "dim" | "axis") { "over" } else { name.text };
+    (s.found.is_sign("=") && !s.wants(Rule::equals)).then(|| {
+        let diagnostic = s.here(what).help(help);
+        if name.text == "keepdim" { diagnostic } else { diagnostic.fix(s.label(&name), format!("{label}: ")) }
+    })
 }
 
 fn colon_in_keys(s: &Site) -> Option<Diagnostic> {
@@ -244,6 +255,7 @@ fn colon_in_keys(s: &Site) -> Option<Diagnostic> {
         .then(|| {
             s.here(format!("the keys of `{block}` are set with `=`"))
                 .help(format!("write `{} = …`", key.text))
+                .fix(s.label(&key), format!("{} = ", key.text))
         })
 }
 
@@ -251,7 +263,9 @@ fn colon_in_keys(s: &Site) -> Option<Diagnostic> {
 fn equals_in_record(s: &Site) -> Option<Diagnostic> {
     let name = s.follows_word()?;
     (s.found.is_sign("=") && s.bracket() == "{" && s.wants(Rule::colon)).then(|| {
-        s.here("an entry of a record is written `name: value`").help(format!("write `{}: …`", name.text))
+        s.here("an entry of a record is written `name: value`")
+            .help(format!("write `{}: …`", name.text))
+            .fix(s.label(&name), format!("{}: ", name.text))
     })
 }
 
@@ -319,16 +333,16 @@ fn misspelled_type(s: &Site) -> Option<Diagnostic> {
         return None;
     }
     let word = s.found.text;
-    let help = match ELSEWHERE.iter().find(|(name, _)| *name == word) {
-        Some((_, here)) => format!("write {here}"),
+    let help: Help = match ELSEWHERE.iter().find(|(name, _)| *name == word) {
+        Some((_, here)) => format!("write {here}").into(),
         None => match words::nearest(word, &types()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => Help::did_you_mean(near),
             None => {
                 "a type is `int`, `float`, `bool`, `string`, …, or a tensor: `[lat, lon]`, `f32[time]`".into()
             }
         },
     };
-    Some(s.here(format!("there is no type `{word}`")).help(help))
+    Some(s.here(format!("there is no type `{word}`")).help_at(s.span(&s.found), help))
 }
 
 fn missing_fat_arrow(s: &Site) -> Option<Diagnostic> {
@@ -340,8 +354,10 @@ fn missing_open_brace(s: &Site) -> Option<Diagnostic> {
     let wants_brace =
         s.wants(Rule::open_brace) || s.wants(Rule::block) || s.wants(Rule::keys) || s.wants(Rule::braces);
     let solid = s.solid()?;
-    (wants_brace && s.follows("\n") && !s.wants(Rule::name) && !s.wants(Rule::expr))
-        .then(|| s.at(&solid, "the `{` of this block is missing").help("add `{` at the end of the line"))
+    (wants_brace && s.follows("\n") && !s.wants(Rule::name) && !s.wants(Rule::expr)).then(|| {
+        let end = Span { start: solid.end() as u32, ..s.span(&solid) };
+        s.at(&solid, "the `{` of this block is missing").help("add `{` at the end of the line").fix(end, " {")
+    })
 }
 
 /// `layer A() (x: [c]) [c] {`, `model M(x: [c]) {`
@@ -424,13 +440,14 @@ fn misspelled_declaration(s: &Site) -> Option<Diagnostic> {
             s.at(&word, format!("`{}` cannot stand here", word.text)).help(help)
         });
     }
-    let help = match words::nearest(word.text, starters) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if block.is_empty() => format!("a declaration begins with {}", listed(starters)),
-        None if block == "data" => format!("a line of `data` begins with {}", listed(starters)),
-        None => format!("a line of `{block}` begins with {}, or it is a value", listed(starters)),
+    let help: Help = match words::nearest(word.text, starters) {
+        Some(near) => Help::did_you_mean(near),
+        None if block.is_empty() => format!("a declaration begins with {}", listed(starters)).into(),
+        None if block == "data" => format!("a line of `data` begins with {}", listed(starters)).into(),
+        None => format!("a line of `{block}` begins with {}, or it is a value", listed(starters)).into(),
     };
-    Some(s.at(&word, format!("`{}` begins nothing here", word.text)).help(help))
+    let begins_nothing = s.at(&word, format!("`{}` begins nothing here", word.text));
+    Some(begins_nothing.help_at(s.span(&word), help))
 }
 
 /// `let a = 1, carry b = 2`

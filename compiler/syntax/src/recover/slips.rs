@@ -18,37 +18,43 @@ enum Fix {
     Statement,
 }
 
-/// A sign that is none here: its text, what to say, what to write.
-struct Sign(&'static str, &'static str, &'static str, Fix);
+/// A sign that is none here: its text, what to say, what to write, how to go on, what goes in its place.
+struct Sign(&'static str, &'static str, &'static str, Fix, Option<&'static str>);
 
 const SIGNS: &[Sign] = &[
-    Sign("**", "a power is written `^`", "write `x ^ 2`", Fix::With("^")),
-    Sign("===", "`===` is written `==`", "write `==`", Fix::With("==")),
-    Sign("&&", "`&&` is written `and`", "write `a and b`", Fix::With("*")),
-    Sign("||", "`||` is written `or`", "write `a or b`", Fix::With("*")),
-    Sign("&", "`&` is written `and`", "write `a and b`", Fix::With("*")),
-    Sign("|", "`|` is written `or`, and a pipe is `|>`", "write `a or b`, or `x |> f`", Fix::With("*")),
-    Sign("!", "`!` is written `not`", "write `not a`", Fix::With("")),
-    Sign("@", "there is no `@`", "a matrix product names its axis: `dot(a, b, over: depth)`", Fix::With("*")),
-    Sign("+=", "a value does not change", "a carry's next value is `m' = m + …`", Fix::With("=")),
-    Sign("-=", "a value does not change", "a carry's next value is `m' = m - …`", Fix::With("=")),
-    Sign("*=", "a value does not change", "a carry's next value is `m' = m * …`", Fix::With("=")),
-    Sign("/=", "a value does not change", "a carry's next value is `m' = m / …`", Fix::With("=")),
-    Sign(":=", "`:=` is written `=`", "write `=`", Fix::With("=")),
-    Sign("::", "`::` is written `.`", "write `std.nn.Conv`", Fix::With(".")),
-    Sign("...", "a range has two dots", "write `a .. b`", Fix::With("..")),
-    Sign("−", "this is not the minus sign of the keyboard", "write `-`", Fix::With("-")),
-    Sign("–", "this is not the minus sign of the keyboard", "write `-`", Fix::With("-")),
-    Sign("×", "a product is written `*`", "write `*`", Fix::With("*")),
-    Sign("·", "a product is written `*`", "write `*`", Fix::With("*")),
-    Sign("≤", "`≤` is written `<=`", "write `<=`", Fix::With("<=")),
-    Sign("≥", "`≥` is written `>=`", "write `>=`", Fix::With(">=")),
-    Sign("≠", "`≠` is written `!=`", "write `!=`", Fix::With("!=")),
-    Sign("→", "`→` is written `->`", "write `->`", Fix::With("->")),
-    Sign("“", "this is not the quote of the keyboard", "write `\"`", Fix::Statement),
-    Sign("”", "this is not the quote of the keyboard", "write `\"`", Fix::Statement),
-    Sign("‘", "this is not the quote of the keyboard", "write `\"`", Fix::Statement),
-    Sign("’", "this is not the quote of the keyboard", "write `\"`", Fix::Statement),
+    Sign("**", "a power is written `^`", "write `x ^ 2`", Fix::With("^"), Some("^")),
+    Sign("===", "`===` is written `==`", "write `==`", Fix::With("=="), Some("==")),
+    Sign("&&", "`&&` is written `and`", "write `a and b`", Fix::With("*"), Some("and")),
+    Sign("||", "`||` is written `or`", "write `a or b`", Fix::With("*"), Some("or")),
+    Sign("&", "`&` is written `and`", "write `a and b`", Fix::With("*"), Some("and")),
+    Sign("|", "`|` is written `or`, and a pipe is `|>`", "write `a or b`, or `x |> f`", Fix::With("*"), None),
+    Sign("!", "`!` is written `not`", "write `not a`", Fix::With(""), Some("not ")),
+    Sign(
+        "@",
+        "there is no `@`",
+        "a matrix product names its axis: `dot(a, b, over: depth)`",
+        Fix::With("*"),
+        None,
+    ),
+    Sign("+=", "a value does not change", "a carry's next value is `m' = m + …`", Fix::With("="), None),
+    Sign("-=", "a value does not change", "a carry's next value is `m' = m - …`", Fix::With("="), None),
+    Sign("*=", "a value does not change", "a carry's next value is `m' = m * …`", Fix::With("="), None),
+    Sign("/=", "a value does not change", "a carry's next value is `m' = m / …`", Fix::With("="), None),
+    Sign(":=", "`:=` is written `=`", "write `=`", Fix::With("="), Some("=")),
+    Sign("::", "`::` is written `.`", "write `std.nn.Conv`", Fix::With("."), Some(".")),
+    Sign("...", "a range has two dots", "write `a .. b`", Fix::With(".."), Some("..")),
+    Sign("−", "this is not the minus sign of the keyboard", "write `-`", Fix::With("-"), Some("-")),
+    Sign("–", "this is not the minus sign of the keyboard", "write `-`", Fix::With("-"), Some("-")),
+    Sign("×", "a product is written `*`", "write `*`", Fix::With("*"), Some("*")),
+    Sign("·", "a product is written `*`", "write `*`", Fix::With("*"), Some("*")),
+    Sign("≤", "`≤` is written `<=`", "write `<=`", Fix::With("<="), Some("<=")),
+    Sign("≥", "`≥` is written `>=`", "write `>=`", Fix::With(">="), Some(">=")),
+    Sign("≠", "`≠` is written `!=`", "write `!=`", Fix::With("!="), Some("!=")),
+    Sign("→", "`→` is written `->`", "write `->`", Fix::With("->"), Some("->")),
+    Sign("“", "this is not the quote of the keyboard", "write `\"`", Fix::Statement, Some("\"")),
+    Sign("”", "this is not the quote of the keyboard", "write `\"`", Fix::Statement, Some("\"")),
+    Sign("‘", "this is not the quote of the keyboard", "write `\"`", Fix::Statement, Some("\"")),
+    Sign("’", "this is not the quote of the keyboard", "write `\"`", Fix::Statement, Some("\"")),
 ];
 
 /// A slip: what to say, and how to go on.
@@ -108,8 +114,12 @@ fn slip(repair: &Repair, text: &str, tokens: &[Token], i: usize) -> Option<Slip>
 }
 
 fn sign(repair: &Repair, token: &Token) -> Option<Slip> {
-    let Sign(_, say, help, fix) = SIGNS.iter().find(|s| s.0 == token.text)?;
-    let diagnostic = Diagnostic::new(Code::E0104, token.span(repair.source), *say).help(*help);
+    let Sign(_, say, help, fix, instead) = SIGNS.iter().find(|s| s.0 == token.text)?;
+    let span = token.span(repair.source);
+    let mut diagnostic = Diagnostic::new(Code::E0104, span, *say).help(*help);
+    if let Some(instead) = instead {
+        diagnostic = diagnostic.fix(span, *instead);
+    }
     Some(Slip { diagnostic, fix: *fix })
 }
 
@@ -135,16 +145,21 @@ fn line_end(text: &str, at: usize) -> usize {
 
 fn hash(repair: &Repair, text: &str, token: &Token) -> Slip {
     let span = repair.span(token.start, line_end(text, token.start));
-    let diagnostic = Diagnostic::new(Code::E0104, span, "a comment starts with `//`").help("write `// …`");
+    let diagnostic = Diagnostic::new(Code::E0104, span, "a comment starts with `//`")
+        .help("write `// …`")
+        .fix(token.span(repair.source), "//");
     Slip { diagnostic, fix: Fix::With("") }
 }
 
 fn single_quote(repair: &Repair, text: &str, token: &Token) -> Slip {
     let end = line_end(text, token.start);
     let end = text[token.end()..end].find('\'').map_or(end, |n| token.end() + n + 1);
-    let diagnostic =
-        Diagnostic::new(Code::E0104, repair.span(token.start, end), "strings have double quotes")
-            .help("write `\"…\"`; a prime belongs to a carry, as in `h'`");
+    let span = repair.span(token.start, end);
+    let mut diagnostic = Diagnostic::new(Code::E0104, span, "strings have double quotes")
+        .help("write `\"…\"`; a prime belongs to a carry, as in `h'`");
+    if let Some(inner) = text[token.end()..end].strip_suffix('\'').filter(|inner| !inner.contains('"')) {
+        diagnostic = diagnostic.fix(span, format!("\"{inner}\""));
+    }
     Slip { diagnostic, fix: Fix::Text }
 }
 
@@ -162,7 +177,8 @@ fn percent(repair: &Repair, tokens: &[Token], i: usize) -> Slip {
     let next = tokens[i + 1..].iter().find(|t| t.kind != Kind::Space);
     if after_number && !next.is_some_and(Token::begins_operand) {
         let diagnostic = misplaced(span, "a percentage has no blank before its `%`")
-            .help(format!("write `{}%`", tokens[i - 2].text));
+            .help(format!("write `{}%`", tokens[i - 2].text))
+            .fix(repair.span(tokens[i - 1].start, tokens[i].end()), "%");
         return Slip { diagnostic, fix: Fix::With("") };
     }
     let diagnostic = Diagnostic::new(Code::E0104, span, "there is no operator `%`")
@@ -178,15 +194,17 @@ fn half_number(repair: &Repair, tokens: &[Token], i: usize) -> Option<Slip> {
     let after = tokens.get(i + 1);
     if let Some(number) = before.filter(|t| t.kind == Kind::Number) {
         let diagnostic = misplaced(repair.span(number.start, point.end()), SAY)
-            .help(format!("write `{0}.0`; a range is `{0} ..`", number.text));
+            .help(format!("write `{0}.0`; a range is `{0} ..`", number.text))
+            .fix(repair.span(number.start, point.end()), format!("{}.0", number.text));
         return Some(Slip { diagnostic, fix: Fix::Number });
     }
     let number = after.filter(|t| t.kind == Kind::Number)?;
     if before.is_some_and(|t| t.ends_operand()) {
         return None;
     }
-    let diagnostic =
-        misplaced(repair.span(point.start, number.end()), SAY).help(format!("write `0.{}`", number.text));
+    let diagnostic = misplaced(repair.span(point.start, number.end()), SAY)
+        .help(format!("write `0.{}`", number.text))
+        .fix(repair.span(point.start, number.end()), format!("0.{}", number.text));
     Some(Slip { diagnostic, fix: Fix::Number })
 }
 
