@@ -171,13 +171,13 @@ pub(super) fn open_block(pieces: &mut [Piece], open: usize, close: usize, partne
     }
 }
 
-/// The braces of `data d`, `train m on d` or `tune`.
-fn is_body(pieces: &[Piece], open: usize) -> bool {
-    let head = |distance: usize, word: &str| {
-        let begin = open.checked_sub(distance).map(|i| &pieces[i]);
-        pieces[open].is("{") && begin.is_some_and(|p| p.is(word) && p.begins_line())
-    };
-    head(1, "tune") || head(2, "data") || head(4, "train")
+/// The braces of `data d`, `sample at t in time`, `train m on d` and the like, whose head is one line.
+pub(super) fn is_body(pieces: &[Piece], open: usize) -> bool {
+    let begin = (0..open).rev().find(|i| pieces[*i].begins_line());
+    let has_head =
+        begin.is_some_and(|i| ["data", "sample", "split", "train", "tune"].iter().any(|w| pieces[i].is(w)));
+    let is_value = |p: &Piece| p.token.opens() || matches!(p.text(), "=" | ":" | ",");
+    pieces[open].is("{") && has_head && !is_value(&pieces[open - 1])
 }
 
 /// Do statements stand in these braces? Otherwise they hold entries, names or nothing.

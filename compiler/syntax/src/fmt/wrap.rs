@@ -3,7 +3,7 @@ use super::STEP;
 use super::align::{code, code_width};
 use super::gaps::ends_value;
 use super::layout::Placed;
-use super::pieces::{Before, Piece, is_block, open_block, partners};
+use super::pieces::{Before, Piece, is_block, is_body, open_block, partners};
 use crate::tokens::Kind;
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ fn open_blocks(pieces: &mut [Piece], line: Range<usize>, partners: &[Option<usiz
     let mut i = line.start;
     while i < line.end {
         match partners[i].filter(|close| (i + 1..line.end).contains(close)) {
-            Some(close) if is_block(pieces, i, close) => {
+            Some(close) if is_block(pieces, i, close) || is_body(pieces, i) => {
                 open_block(pieces, i, close, partners);
                 any = true;
                 i = close;
