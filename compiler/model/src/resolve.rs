@@ -208,11 +208,11 @@ impl Loader<'_> {
             let mut diagnostic =
                 Diagnostic::new(Code::E0410, span, format!("there is no module `{path}` in the library"));
             let most = dotted(&import.path[..import.path.len() - 1]);
-            if let Some(near) = names::did_you_mean(&path, library::modules()) {
-                diagnostic = diagnostic.help_at(span, near);
-            } else if let Some(near) = names::did_you_mean(&most, library::modules()) {
+            if let Some(near) = names::did_you_mean(&most, library::modules()) {
                 let most = import.path[..import.path.len() - 1].last().map_or(span, |last| last.span);
                 diagnostic = diagnostic.help_at(import.path[0].span.to(most), near);
+            } else if let Some(near) = names::did_you_mean(&path, library::modules()) {
+                diagnostic = diagnostic.help_at(span, near);
             }
             self.diagnostics.push(diagnostic);
             return;

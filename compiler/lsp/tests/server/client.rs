@@ -152,11 +152,13 @@ pub fn place<P: serde::de::DeserializeOwned>(uri: &Uri, position: lsp::Position)
     serde_json::from_value(json!({ "textDocument": { "uri": uri }, "position": position })).unwrap()
 }
 
+/// The byte of a place, columns in bytes.
+pub fn byte(text: &str, position: lsp::Position) -> usize {
+    let start: usize = text.split_inclusive('\n').take(position.line as usize).map(str::len).sum();
+    start + position.character as usize
+}
+
 /// The text of a place, columns in bytes.
-pub fn snippet(text: &str, range: lsp::Range) -> String {
-    let byte = |p: lsp::Position| {
-        let start: usize = text.split_inclusive('\n').take(p.line as usize).map(str::len).sum();
-        start + p.character as usize
-    };
-    text[byte(range.start)..byte(range.end)].to_string()
+pub fn snippet(text: &str, range: lsp::Range) -> &str {
+    &text[byte(text, range.start)..byte(text, range.end)]
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // Tests say what they expect.
 mod client;
 
-use client::{Client, place, position, snippet};
+use client::{Client, byte, place, position, snippet};
 use gen_lsp_types as lsp;
 use serde_json::json;
 
@@ -179,7 +179,7 @@ fn names_lead_to_their_declarations() {
         let file = location.uri.to_file_path().unwrap();
         let there = std::fs::read_to_string(&file).unwrap_or_else(|_| net());
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        assert_eq!((name.as_str(), snippet(&there, location.range).as_str()), leads, "`{word}` in `{text}`");
+        assert_eq!((name.as_str(), snippet(&there, location.range)), leads, "`{word}` in `{text}`");
     }
 }
 
@@ -382,6 +382,80 @@ fn a_file_is_formatted() {
     assert_eq!(edits.len(), 1);
     assert_eq!(edits[0].new_text, "let a = 1\nlet b = [1, 2]\n");
     assert_eq!(edits[0].range, lsp::Range::new(lsp::Position::new(0, 0), lsp::Position::new(4, 0)));
+}
+
+/// The text with the first remedy applied that is offered where `at` stands, and its title.
+fn remedied(client: &mut Client, text: &str, at: usize) -> Option<(String, String)> {
+    let (uri, _) = client.open("net.stm", text);
+    let range = lsp::Range::new(position(text, at), position(text, at));
+    let params = json!({ "textDocument": { "uri": uri }, "range": range, "context": { "diagnostics": [] } });
+    let params = serde_json::from_value(params).unwrap();
+    let offered = client.request::<lsp::CodeActionRequest>(params).unwrap().unwrap();
+    let Some(lsp::CodeActionResponse::CodeAction(action)) = offered.into_iter().next() else { return None };
+    assert!(action.diagnostics.is_some() && action.kind == Some(lsp::CodeActionKind::QuickFix));
+    let mut edits = action.edit.unwrap().changes.unwrap().remove(&uri).unwrap();
+    edits.sort_by_key(|e| (e.range.start.line, e.range.start.character));
+    let mut fixed = text.to_string();
+    for edit in edits.iter().rev() {
+        let places: Vec<usize> = [edit.range.start, edit.range.end].map(|p| byte(text, p)).to_vec();
+        fixed.replace_range(places[0]..places[1], &edit.new_text);
+    }
+    Some((fixed, action.title))
+}
+
+#[test]
+fn remedies_are_applied() {
+    let mut client = Client::new();
+    // A piece of the program, the same with a mistake, and what is left after the remedy, where it is not the piece.
+    for (right, wrong, after) in [
+        ("hidden |> last", "hiden |> last", ""),
+        ("[channel, space]) ->", "[chanel, space]) ->", ""),
+        ("batch     = 10", "batches   = 10", "batch   = 10"),
+        ("batch     = 10", "batch: 10", "batch = 10"),
+        ("kernel: 1", "kernal: 1", ""),
+        ("kernel: 1", "kernel = 1", ""),
+        ("best(valid.error)", "best(valid.eror)", ""),
+        ("train Net on rain", "train Nett on rain", ""),
+        ("train Net on rain", "train Net on rains", ""),
+        ("use std.loss.mse", "use std.los.mse", ""),
+        ("use std.loss.mse", "use std.loss.msee", ""),
+        ("use std.optim.Adam\n", "", "use std.metric.rmse\nuse std.optim.Adam"),
+        ("hyper width: int", "hypr width: int", ""),
+        ("hyper width: int", "hyper width: intt", ""),
+        ("hyper width: int = 8", "hyper width: int = 16 // 2", "hyper width: int = div(16, 2)"),
+        ("= x * by", "= x ** by", "= x ^ by"),
+        ("// nothing", "# nothing", ""),
+        ("\"mh/h\"", "'mh/h'", ""),
+        ("let hidden = x", "var hidden = x", ""),
+        ("bias: false)", "bias: False)", ""),
+        ("fn twice(", "def twice(", ""),
+        ("layer Block", "leyer Block", ""),
+        (
+            "total' = total + twice(",
+            "total' = total + mean(past) + twice(",
+            "mean(past, over: (time, row, col))",
+        ),
+        ("hidden |> last\n", "hidden + last(hidden)\n", "hidden + squeeze(last(hidden), channel)"),
+        ("{ next: run.total }", "{ next: run.total > 0 }", "f32("),
+    ] {
+        let base = net()
+            .replace("by: float = 2) = x * by", "by: float = 2) = x * by // nothing")
+            .replace("Conv(1, kernel: 1)", "Conv(1, kernel: 1, bias: false)")
+            .replace("unit \"mm/h\"", "unit \"mh/h\"");
+        assert!(base.contains(right), "{right}");
+        let text = base.replacen(right, wrong, 1);
+        let (uri, _) = client.open("net.stm", &text);
+        let found = client.diagnostics(&uri);
+        let after = if after.is_empty() { right } else { after };
+        let fixed = found.iter().find_map(|d| remedied(&mut client, &text, byte(&text, d.range.start)));
+        let Some((fixed, title)) = fixed else { panic!("`{wrong}` has no remedy: {found:#?}") };
+        assert!(fixed.contains(after), "`{title}` does not give `{after}`:\n{fixed}");
+        let (uri, _) = client.open("net.stm", &fixed);
+        // The server tells only what has changed.
+        let left = client.diagnostics(&uri);
+        let errors: Vec<_> = left.iter().filter(|d| found.contains(d)).collect();
+        assert!(errors.is_empty(), "`{title}` leaves {errors:#?}");
+    }
 }
 
 #[test]

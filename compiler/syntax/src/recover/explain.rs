@@ -197,6 +197,11 @@ fn awaits_value(text: &str) -> bool {
 }
 
 fn stray_documentation(s: &Site) -> Option<Diagnostic> {
+    let word = s.found.text;
+    if words::foreign_keyword(word).is_some() || words::nearest(word, s.starters()).is_some() {
+        // It documents a declaration that is only misspelt.
+        return None;
+    }
     let doc = [Some(s.found), s.solid()].into_iter().flatten().find(|t| t.kind == Kind::Doc)?;
     Some(s.at(&doc, "this comment documents nothing").help(
         "`///` stands on the lines before a declaration, `//!` at the top of the file; elsewhere write `//`",
