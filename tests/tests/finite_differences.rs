@@ -48,6 +48,16 @@ fn batch_normalization_in_a_residual_block_and_in_a_scan() {
 }
 
 #[test]
+fn stateful_layers_in_layers_lists_and_scans() {
+    check("stateful.stm");
+}
+
+#[test]
+fn recurrent_layers_over_sequences_of_different_lengths() {
+    check("recurrent.stm");
+}
+
+#[test]
 fn attention() {
     check("attention.stm");
 }
