@@ -49,7 +49,7 @@ impl<'a> Elab<'a> {
             return tensor;
         }
         if let FrameKind::Scan(_) = self.frames[level].kind {
-            let outside = self.current(id, level - 1, span);
+            let outside = self.current(id, self.parent(level), span);
             return self.carry_buffer(id, outside, level, span);
         }
         let ty = self.weights.params[id.index()].ty.clone();

@@ -320,32 +320,50 @@ impl<'a> Elab<'a> {
         self.error(diagnostic)
     }
 
+    /// The frame around a frame.
+    pub(crate) fn parent(&self, level: usize) -> usize {
+        match &self.frames[level].kind {
+            FrameKind::Scan(scan) => scan.parent,
+            FrameKind::Entry | FrameKind::Finish(_) => 0,
+        }
+    }
+
     /// The node that stands for a tensor in a frame further in.
     pub(crate) fn bring(&mut self, tensor: Tensor, level: usize, span: Span) -> Eval<NodeId> {
+        let (mut inward, mut at) = (vec![], level);
+        while at > tensor.level {
+            inward.push(at);
+            at = self.parent(at);
+        }
+        if at != tensor.level {
+            return Err(self.two_passes(span));
+        }
         let mut node = tensor.node;
-        for inner in tensor.level + 1..=level {
+        for inner in inward.into_iter().rev() {
             node = self.capture(node, inner, span)?;
         }
-        debug_assert!(tensor.level <= level, "values do not leave the frame that made them");
         Ok(node)
     }
 
+    /// A metric would need its own result while it sums.
+    pub(crate) fn two_passes(&mut self, span: Span) -> Failed {
+        let message =
+            "this needs two passes: a reduction over the part is used with values of single samples";
+        self.error(Diagnostic::new(Code::E0803, span, message).help(
+            "in a metric `batch` is the whole part; write it as sums: \
+             `sum((y - mean(y))^2)` is `sum(y^2) - count(y) * mean(y)^2`",
+        ))
+    }
+
     fn capture(&mut self, node: NodeId, level: usize, span: Span) -> Eval<NodeId> {
-        let outer = self.frames[level - 1].builder.node(node);
+        let outer = self.frames[self.parent(level)].builder.node(node);
         let builder = self.frames[level].builder.clone();
         if matches!(outer.op, Op::Fill { .. } | Op::Constant { .. } | Op::Index { .. } | Op::Host(_)) {
             return Ok(builder.must(outer.op, &[]));
         }
         match &mut self.frames[level].kind {
             FrameKind::Scan(scan) => Ok(scan.capture(&builder, node, outer.ty)),
-            FrameKind::Finish(_) if outer.ty.has(self.part) => {
-                let message =
-                    "this needs two passes: a reduction over the part is used with values of single samples";
-                Err(self.error(Diagnostic::new(Code::E0803, span, message).help(
-                    "in a metric `batch` is the whole part; write it as sums: \
-                     `sum((y - mean(y))^2)` is `sum(y^2) - count(y) * mean(y)^2`",
-                )))
-            }
+            FrameKind::Finish(_) if outer.ty.has(self.part) => Err(self.two_passes(span)),
             // The same in every batch: any way of combining keeps it.
             FrameKind::Finish(_) => Ok(self.partial(node, Combine::Max)),
             FrameKind::Entry => unreachable!("entries do not nest"),

@@ -489,6 +489,37 @@ fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &mut Wor
     Ok(())
 }
 
+/// The number of weights of a model that is not the one being compiled. Inputs that are parts of the sample have their types.
+pub(crate) fn count<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl) -> Eval<usize> {
+    let parts = part_names(elab);
+    let weights = std::mem::take(&mut elab.weights);
+    elab.begin_entry(false);
+    let mut inputs = Inputs::new();
+    let mut failed = None;
+    for input in &model.inputs {
+        let known = elab.data.is_some() && parts.contains(&input.name.text);
+        let ty = match known {
+            true => elab.sample_part(&input.name.text).map(|t| elab.ty(t)),
+            false => declared_type(elab, input),
+        };
+        match ty {
+            Ok(ty) => {
+                let tensor = named_input(elab, &input.name.text, &ty, BATCH);
+                let value = Value::Tensor(tensor);
+                inputs.insert(input.name.text.clone(), Spanned { value, span: input.span });
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    let applied = match failed {
+        Some(error) => Err(error),
+        None => elab.apply_model(model, &inputs).map(|_| ()),
+    };
+    let counted = std::mem::replace(&mut elab.weights, weights);
+    elab.begin_entry(false);
+    applied.map(|()| counted.trained())
+}
+
 /// Without data a model's inputs have the extents that they declare.
 fn declared_type<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Type> {
     let Some(ty) = &input.ty else {

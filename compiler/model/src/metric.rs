@@ -40,9 +40,12 @@ impl<'a> Elab<'a> {
 
     /// Whether a reduction is over the whole part, batch by batch.
     pub(crate) fn over_the_part(&self, x: Tensor, over: &[AxisId]) -> bool {
-        x.level == 0
-            && over.contains(&self.part)
-            && matches!(self.frames.get(1).map(|f| &f.kind), Some(FrameKind::Finish(_)))
+        x.level == 0 && over.contains(&self.part) && self.in_metric()
+    }
+
+    /// Whether a metric or a fit is being elaborated.
+    pub(crate) fn in_metric(&self) -> bool {
+        matches!(self.frames.get(1).map(|f| &f.kind), Some(FrameKind::Finish(_)))
     }
 
     /// A reduction over the part.

@@ -6,8 +6,8 @@ use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Span};
 use stmc_ir::host::HostBinary;
 use stmc_ir::module::InputRole;
-use stmc_ir::ops::{Cast, Random, Scalar};
-use stmc_ir::{DType, HostExpr, Op, Type};
+use stmc_ir::ops::{Cast, Gather, Random, Scalar};
+use stmc_ir::{AxisId, DType, HostExpr, Op, Type};
 
 /// `exp`, `sqrt` and the like: of statics, of host scalars, of tensors.
 pub(crate) fn function<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
@@ -283,13 +283,14 @@ pub(crate) fn bernoulli<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Valu
 impl<'a> Elab<'a> {
     /// Uniform numbers of the next site of this instance, in the innermost scan's step.
     fn draw(&mut self, like: Tensor, span: Span) -> Eval<Tensor> {
-        if matches!(self.frames[self.depth()].kind, FrameKind::Finish(_)) {
-            return Err(self.unbuilt(span, "a random number in a metric"));
-        }
         let ty = self.ty(like).with_dtype(DType::F32);
         let site = hash(&self.next_site());
         let step = self.joint_step(span)?;
-        let level = self.depth();
+        // In a metric samples draw in the entry.
+        let level = match &self.frames[self.depth()].kind {
+            FrameKind::Finish(_) => like.level,
+            FrameKind::Entry | FrameKind::Scan(_) => self.depth(),
+        };
         self.emit_at(level, Op::Random(Random { site, ty }), &step.into_iter().collect::<Vec<_>>(), span)
     }
 
@@ -319,15 +320,35 @@ impl<'a> Elab<'a> {
         Ok(joint)
     }
 
-    /// A mask given from outside. In scans it has their axes besides, and each step takes its slice.
+    /// A mask given from outside: `batch`, the steps of the scans around from the outermost in, then the other axes.
     fn mask(&mut self, like: Tensor, span: Span) -> Eval<Tensor> {
-        if self.frames.len() > 1 {
-            return Err(self.unbuilt(span, "a given mask inside a scan"));
-        }
         let ty: Type = self.ty(like).with_dtype(DType::F32);
-        let axes = ty.dims().iter().map(|d| d.axis).collect();
         let site = self.next_site();
-        Ok(self.input(InputRole::Mask { site, axes }, ty))
+        let scans: Vec<(AxisId, Tensor, usize)> = (0..self.frames.len())
+            .filter_map(|level| match &self.frames[level].kind {
+                FrameKind::Scan(s) => Some((s.axis, Tensor { node: s.step.0, level }, s.step.1)),
+                FrameKind::Entry | FrameKind::Finish(_) => None,
+            })
+            .collect();
+        let (mut whole, mut steps) = (ty.clone(), vec![]);
+        for (axis, step, extent) in scans {
+            // A tensor may have the axis of a scan as a whole; its steps then have another one of that name.
+            let axis = match whole.has(axis) {
+                true => self.axes.borrow_mut().axis(&self.axis_name(axis), &format!("#steps{}", steps.len())),
+                false => axis,
+            };
+            whole = whole.with(axis, extent).expect("the type lacks the axis");
+            steps.push((axis, step));
+        }
+        let batch = self.batch();
+        let mut axes: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).collect();
+        let first = usize::from(axes.first() == Some(&batch));
+        axes.splice(first..first, steps.iter().map(|s| s.0));
+        let mut mask = self.input(InputRole::Mask { site, axes }, whole);
+        for (axis, step) in steps {
+            mask = self.emit(Op::Gather(Gather { axis }), &[mask, step], span)?;
+        }
+        Ok(mask)
     }
 }
 

@@ -217,6 +217,11 @@ impl<'a> Elab<'a> {
         if over.is_empty() {
             return Ok(x);
         }
+        if x.level > 1 && over.contains(&self.part) && self.in_metric() {
+            let message = "this reduces the part within a scan, step by step";
+            let diagnostic = Diagnostic::new(Code::E0803, span, message);
+            return Err(self.error(diagnostic.help("reduce what the scan gives: `mean(run)`")));
+        }
         if self.over_the_part(x, over) {
             return self.reduce_part(x, sort, over, span);
         }
@@ -387,17 +392,19 @@ pub(crate) fn axes<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
 /// The number of trained numbers of a model, known once it is elaborated.
 pub(crate) fn params<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let expr = bound.raw(0);
-    let ExprKind::Name(name) = &expr.kind else {
+    let ExprKind::Name(_) = &expr.kind else {
         return Err(elab.fail(Code::E0403, expr.span, "`params` takes a model's name"));
     };
     match elab.eval(expr, &bound.env)? {
         Value::Model(model) if elab.counted.as_deref() == Some(&*model.name.text) => {
-            let count: usize = elab.weights.params.iter().filter(|p| !p.buffer).map(|p| p.ty.len()).sum();
-            Ok(Value::Int(count as i64))
+            Ok(Value::Int(elab.weights.trained() as i64))
         }
-        Value::Model(_) => {
-            Err(elab.unbuilt(bound.span, &format!("counting a model that is not trained here (`{name}`)")))
+        Value::Model(_) if elab.counted.is_none() => {
+            let message = "weights are counted once all models are there";
+            let diagnostic = Diagnostic::new(Code::E0403, bound.span, message);
+            Err(elab.error(diagnostic.help("in an `assert` of its own, outside of the model")))
         }
+        Value::Model(model) => Ok(Value::Int(crate::elaborate::count(elab, model)? as i64)),
         other => Err(elab.wrong_kind(&other, "a model", expr.span)),
     }
 }

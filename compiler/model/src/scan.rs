@@ -53,8 +53,10 @@ pub(crate) struct ScanFrame {
     captures: Vec<(NodeId, NodeId)>,
     /// What each input is, in the order in which they were met.
     roles: Vec<Role>,
+    /// Which frame it stands in: of a metric the entry, or what follows the sums.
+    pub parent: usize,
     /// Along which it runs.
-    axis: AxisId,
+    pub axis: AxisId,
     /// The step number, and how many steps there are.
     pub step: (NodeId, usize),
     /// States handed to layers.
@@ -424,9 +426,6 @@ impl<'a> Elab<'a> {
 
     /// `scan frame in past along time at t { … }`.
     pub(crate) fn scan(&mut self, scan: &'a ast::Scan, span: Span, env: &Env<'a>) -> Eval<Value<'a>> {
-        if matches!(self.frames[self.depth()].kind, FrameKind::Finish(_)) {
-            return Err(self.unbuilt(span, "a scan in a metric"));
-        }
         let naming = if scan.sources.is_empty() { Naming::New } else { Naming::Old };
         let axes = self.axis_word(&scan.along, env, naming)?;
         let axis = self.single(&axes, scan.along.span)?;
@@ -513,7 +512,8 @@ impl<'a> Elab<'a> {
     ) -> Eval<Pass<'a>> {
         let outer = self.depth();
         let scope = Scope::block_of_its_own(env);
-        if let Err(failed) = self.push_frame(scan, axis, extent, sources, widths, &scope) {
+        let parent = self.scan_parent(sources);
+        if let Err(failed) = self.push_frame(scan, axis, extent, sources, widths, parent, &scope) {
             self.frames.truncate(outer + 1);
             return Err(failed);
         }
@@ -530,12 +530,22 @@ impl<'a> Elab<'a> {
             Closing::Wider(widths) => Ok(Pass::Wider(widths)),
             Closing::Closed { nexts, yields } => {
                 let finished = FinishedBody { builder: frame.builder, frame: scan_frame, nexts };
-                let results = self.add_scan(finished, axis, extent, sources, &yields, outer, span)?;
+                let results = self.add_scan(finished, axis, extent, sources, &yields, parent, span)?;
                 Ok(Pass::Done(results))
             }
         }
     }
 
+    /// In a metric, a scan of what samples have is a part of the entry, and one of sums over the part follows them.
+    fn scan_parent(&self, sources: &[(Tensor, Span)]) -> usize {
+        let depth = self.depth();
+        match &self.frames[depth].kind {
+            FrameKind::Finish(_) if sources.iter().all(|(t, _)| t.level < depth) => 0,
+            _ => depth,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // What a pass is given.
     fn push_frame(
         &mut self,
         scan: &'a ast::Scan,
@@ -543,6 +553,7 @@ impl<'a> Elab<'a> {
         extent: usize,
         sources: &[(Tensor, Span)],
         widths: Widths,
+        parent: usize,
         scope: &Env<'a>,
     ) -> Eval<()> {
         let builder = self.frames[0].builder.sub();
@@ -551,6 +562,7 @@ impl<'a> Elab<'a> {
             carries: vec![],
             captures: vec![],
             roles: vec![Role::Step],
+            parent,
             axis,
             step: (step, extent),
             starts: vec![],

@@ -22,6 +22,11 @@ impl Weights {
         self.params.iter().position(|p| p.path == path)
     }
 
+    /// How many numbers are trained.
+    pub(crate) fn trained(&self) -> usize {
+        self.params.iter().filter(|p| !p.buffer).map(|p| p.ty.len()).sum()
+    }
+
     /// The weights in the order of declaration, and the new number of each.
     pub(crate) fn ordered(&self) -> (Vec<Param>, Vec<ParamId>) {
         let mut places: Vec<usize> = (0..self.params.len()).collect();

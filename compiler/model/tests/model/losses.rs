@@ -153,6 +153,11 @@ fn metrics_are_those_of_the_whole_part() {
     let mse = sum(&|p, y| (p - y).powi(2)) / 12.0;
     let (hits, either) = (count(&|p, y| p >= 0.5 && y >= 0.5), count(&|p, y| p >= 0.5 || y >= 0.5));
     let mean_y = sum(&|_, y| y) / 12.0;
+    let worst = |sample: usize, col: usize| {
+        let error = |row: usize| (p[sample * 4 + row * 2 + col] - y[sample * 4 + row * 2 + col]).abs();
+        error(0).max(error(1))
+    };
+    let row_mean = |row: usize| (0..6).map(|i| p[i / 2 * 4 + row * 2 + i % 2]).sum::<f64>() / 6.0;
     let cases: &[(&str, Vec<f64>)] = &[
         ("rmse(q, y)", vec![mse.sqrt()]),
         ("rmse(q, y, weight: y)", vec![(sum(&|p, y| y * (p - y).powi(2)) / sum(&|_, y| y)).sqrt()]),
@@ -172,6 +177,19 @@ fn metrics_are_those_of_the_whole_part() {
         ),
         ("sqrt(mean(mean((q - y) ^ 2, over: (row, col))))", vec![mse.sqrt()]),
         ("psnr(q, y) - psnr(q, y) + fss(y, y, 0.5, size: 1)", vec![1.0]),
+        // A scan of what samples have, one of sums over the part, and one that makes an axis.
+        (
+            "{ let run = scan e in q - y along row { carry worst = 0 * q[row: 0]; worst' = max(worst, abs(e)); yield worst' }; mean(run[row: -1]) }",
+            vec![(0..6).map(|i| worst(i / 2, i % 2)).sum::<f64>() / 6.0],
+        ),
+        (
+            "{ let means = mean(q, over: (batch, col)); (scan m in means along row { carry s = 0; s' = 2 * s + m; yield s' })[row: -1] }",
+            vec![2.0 * row_mean(0) + row_mean(1)],
+        ),
+        (
+            "sum((scan along time: 3 { carry s = q; s' = s * y; yield s' })[time: -1])",
+            vec![sum(&|p, y| p * y.powi(3))],
+        ),
         ("dot(q, y, over: (batch, row, col))", vec![sum(&|p, y| p * y)]),
     ];
     for (metric, expected) in cases {

@@ -1,8 +1,8 @@
 //! Update rules, schedules, first values, random numbers.
-use crate::common::{assert_close, module};
+use crate::common::{assert_close, module, run};
 use stmc_ir::host::HostBinary;
 use stmc_ir::interpret::{self, Context, Value};
-use stmc_ir::module::{Init, Module};
+use stmc_ir::module::{Init, InputRole, Module};
 use stmc_ir::ops::Op;
 use stmc_ir::{Graph, HostExpr};
 use stmc_model::Request;
@@ -212,4 +212,55 @@ fn evaluation_draws_nothing_and_training_draws_apart() {
     for entry in ["eval", "predict", "show"] {
         assert!(draws(&module.entry(entry).expect("it is there").graph).is_empty(), "{entry}");
     }
+}
+
+#[test]
+fn metrics_and_losses_may_draw() {
+    let text = program("use std.optim.Adam", "Adam(lr: 0.1)", PLAIN).replace(
+        "mse(q, y)",
+        "mean((q + random(like: y) - y) ^ 2)\n    metrics = { noise: mean(random(like: y) * q) }",
+    );
+    let module = module(&text, Request::Train);
+    for entry in ["train", "eval"] {
+        assert!(!draws(&module.entry(entry).expect("it is there").graph).is_empty(), "{entry}");
+    }
+}
+
+/// A mask for a scan in a scan has an axis for the steps of each, from the outermost in.
+#[test]
+fn given_masks_have_the_steps_of_scans() {
+    let body = "    param scale: [] ~ 1
+    let run = scan along round: 2 {
+        carry h = scale * p
+        let rows = scan r in h along row { yield r |> Dropout(0.5) }
+        h' = rows
+        yield rows
+    }
+    { q: run[round: -1] }";
+    let uses = "use std.optim.Adam\nuse std.nn.Dropout\naxis round";
+    let module = module(&program(uses, "Adam(lr: 0.1)", body), Request::Step);
+    let train = module.entry("train").expect("it trains");
+    let masks: Vec<(&str, Vec<String>)> = train
+        .inputs
+        .iter()
+        .filter_map(|role| match role {
+            InputRole::Mask { site, axes } => {
+                Some((&site[..], axes.iter().map(|a| module.axes.name(*a).to_string()).collect()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(masks, [("~Dropout#0", ["batch", "round", "row", "col"].map(String::from).to_vec())]);
+    let p: Vec<f64> = (0..32).map(|i| f64::from(i + 1)).collect();
+    // [batch, round, row, col]: an element is kept in both rounds, in one, or in none.
+    let keep = |round: usize, element: usize| f64::from(u8::from(element % (3 + round) != 0));
+    let mask = (0..64).map(|i| keep(i / 4 % 2, i / 8 * 4 + i % 4)).collect();
+    let given = [
+        ("p".to_string(), p.clone()),
+        ("y".to_string(), p.clone()),
+        ("~Dropout#0".to_string(), mask),
+        ("scale".to_string(), vec![1.0]),
+    ];
+    let expected: Vec<f64> = p.iter().enumerate().map(|(e, x)| x * 4.0 * keep(0, e) * keep(1, e)).collect();
+    assert_close("q", &run(&module, "train", &given.into())["q"], &expected);
 }
