@@ -141,7 +141,9 @@ pub fn fit(session: &mut Session<'_>, data: &Data) -> Result<Named> {
         }
         let tensor = compute_fit(session, data, i, metric)?;
         for (field, declared) in fields {
-            let order = declared.axes.iter().map(|(name, _)| tensor.0.iter().position(|a| a == name));
+            // Behind the name of an axis that a function declares stands its owner.
+            let plain = |name: &str| name.split('@').next().unwrap_or_default().to_string();
+            let order = declared.axes.iter().map(|(name, _)| tensor.0.iter().position(|a| *a == plain(name)));
             let order: Option<Vec<usize>> = order.collect();
             let tensor = tensor.1.permute(&order.expect("a fitted field has the axes of its fit"));
             data.set.set_fit(*field, &tensor.numbers().collect::<Vec<_>>());

@@ -82,6 +82,7 @@ codes! {
     E0904: "a part of the split has no sample", "No sample lies wholly in this part.";
     E0905: "the data block cannot be understood", "An entry of `data` is not of the expected form.";
     W0501: "a parameter never reaches the loss", "The parameter has no path to any term of the loss: it is never trained, but it counts.";
+    W0903: "parts share what they read", "Samples of two parts differ only along an axis that a field lacks, such as the members of an ensemble: what is read of that field is the same in both, and a model can learn it by heart. Tell the parts by another axis.";
     W0801: "a partial batch is dropped", "Training uses whole batches; evaluation uses every sample.";
     W0902: "samples straddle the parts", "A sample belongs to a part only if its whole footprint does. Those that straddle are dropped.";
 }

@@ -116,3 +116,25 @@ impl SchemaAxis {
         SchemaAxis { name: name.into(), extent, coordinates: None }
     }
 }
+
+/// A variable, as a field names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum VariableRef {
+    /// Formats without names have only one.
+    Named(String),
+    /// `column(187)`
+    Column(usize),
+}
+
+impl SourceSchema {
+    /// The variable. `None`: there is none.
+    pub fn variable_mut(&mut self, variable: &VariableRef) -> Option<&mut Variable> {
+        match variable {
+            VariableRef::Named(name) if self.variables.len() > 1 => {
+                self.variables.iter_mut().find(|v| v.name == *name)
+            }
+            VariableRef::Named(_) => self.variables.first_mut(),
+            VariableRef::Column(n) => self.variables.iter_mut().filter(|v| v.axes.len() == 1).nth(*n),
+        }
+    }
+}

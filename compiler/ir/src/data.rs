@@ -12,8 +12,33 @@ use stmc_base::Span;
 pub enum SourceSpec {
     /// A path or pattern; relative ones are taken from the folder of the `.stm` file.
     File { path: String, span: Span },
+    /// A path whose reader and its settings are said: `csv("ecg.csv", header: false)`.
+    Reader { format: String, path: String, options: BTreeMap<String, Setting>, span: Span },
     /// A generator of `std.data` with its arguments (all numbers): `storms(size: 32, …)`.
     Generator { name: String, args: BTreeMap<String, f64>, span: Span },
+}
+
+impl SourceSpec {
+    /// The `from` line's expression.
+    pub fn span(&self) -> Span {
+        match self {
+            SourceSpec::File { span, .. }
+            | SourceSpec::Reader { span, .. }
+            | SourceSpec::Generator { span, .. } => *span,
+        }
+    }
+}
+
+/// A setting of a reader.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
+pub enum Setting {
+    /// `0.5`
+    Number(f64),
+    /// `false`
+    Bool(bool),
+    /// `";"`
+    Text(String),
 }
 
 /// One `data` block, bound.
@@ -34,8 +59,18 @@ pub struct DataPlan {
     pub split: Vec<Part>,
     /// Steps (of the split axis) that must lie between two parts.
     pub gap: usize,
+    /// A gap in time: per position of the split axis the first one that is too near before it. Empty: `gap` counts steps.
+    pub near: Vec<usize>,
+    /// Variables of the predicates, besides positions.
+    pub quantities: Vec<Quantity>,
+    /// Which samples there are, over the same variables, and sample variables by name. `None`: all.
+    pub condition: Option<HostExpr>,
     /// Axes along which training samples are flipped at random, each with probability 1/2.
     pub flips: Vec<String>,
+    /// Pairs of axes in whose plane training samples are turned at random by a multiple of 90 degrees.
+    pub turns: Vec<(String, String)>,
+    /// How classes become equally frequent in training. `None`: they are as they are.
+    pub balance: Option<Balance>,
     /// What each `fit` reads; `FieldOrigin::Fit` and the entries `fit0`, `fit1` … number them.
     pub fits: Vec<FitPlan>,
 }
@@ -63,8 +98,31 @@ pub struct Field {
     pub axes: Vec<(String, usize)>,
     /// For labels of reports. `None`: not said.
     pub unit: Option<String>,
+    /// What is done to the values in the source.
+    pub reading: Reading,
     /// The declaration.
     pub span: Span,
+}
+
+/// What becomes of a source's values on the way into a field.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// The field is `scale * value + offset`.
+    pub scale: f64,
+    /// See `scale`.
+    pub offset: f64,
+    /// A value in the source that stands for a missing one, besides NaN.
+    pub missing: Option<f64>,
+    /// `f32?`: where nothing is, the field is NaN. Otherwise a missing value is an error.
+    pub optional: bool,
+    /// The values are names out of this table, and become their numbers.
+    pub categories: Option<Vec<String>>,
+}
+
+impl Default for Reading {
+    fn default() -> Reading {
+        Reading { scale: 1.0, offset: 0.0, missing: None, optional: false, categories: None }
+    }
 }
 
 /// Where a field's values come from.
@@ -73,8 +131,16 @@ pub struct Field {
 pub enum FieldOrigin {
     /// A variable of `sources[source]`.
     Source { source: usize, variable: String },
+    /// Variables of `sources[source]`, side by side along the field's last axis.
+    Columns { source: usize, variables: Vec<String> },
     /// The result of `fit` number `fit` over the train part; kept in the checkpoint.
     Fit { fit: usize },
+    /// Known from the coordinates of its axis: `coord(lat)`, `month(time)`.
+    Values(Vec<f64>),
+    /// Patches of `field`, whose first axis is that of the fields `at`: there, along each of `cuts` (an axis of `field` and
+    /// its coordinates), the patch lies around the step nearest to the value of the field of the same number in `at`. It is
+    /// missing outside of `field`.
+    Around { field: usize, at: Vec<usize>, cuts: Vec<(String, Vec<f64>)> },
 }
 
 /// `t in time`, `i in row step 32`: positions `start, start + step, … < stop` along an axis.
@@ -126,13 +192,58 @@ impl Slab {
     }
 }
 
+/// A variable of split predicates and sample conditions.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Quantity {
+    /// By which expressions know it.
+    pub name: String,
+    /// What it is at a position.
+    pub kind: QuantityKind,
+}
+
+/// What a quantity is at a position.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // a variant's line tells its fields
+pub enum QuantityKind {
+    /// A number per position of an axis: its coordinate, its month.
+    Along { axis: String, values: Vec<f64> },
+    /// The value of a field.
+    Field(usize),
+    /// `shuffled(axis, within: …, together: …)`: the rank in a random order of the axis, divided by the extent. `within` a
+    /// field: in an order of its own for each value, so that every value has the same share. `together`: positions with the
+    /// same value of that field have the same rank.
+    Shuffled { axis: String, within: Option<usize>, together: Option<usize> },
+    /// Whether the point lies in one of `count` squares around points, `size` km wide, whose centres are `apart` km apart.
+    Squares { latitude: usize, longitude: usize, count: usize, size: f64, apart: f64, seed: u64 },
+}
+
+/// How classes become equally frequent in training. An epoch has as many samples of each class as the largest has.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Balance {
+    /// The slab that holds a sample's class: one number.
+    pub label: usize,
+    /// Between nearest neighbours of a class, new samples are made. `None`: samples are repeated.
+    pub smote: Option<Smote>,
+    /// The line.
+    pub span: Span,
+}
+
+/// Chawla et al. 2002: `x + u (x' - x)`, where x' is one of the `neighbours` nearest samples of the class and u ~ U(0, 1).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Smote {
+    /// The slabs that are mixed, and that tell which samples are near.
+    pub slabs: Vec<usize>,
+    /// How many neighbours.
+    pub neighbours: usize,
+}
+
 /// A part of the split.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Part {
     /// `train`, `valid`, `test`.
     pub name: String,
-    /// Over variables named by axis (`time`: the position, or the coordinate where there is one) and `shuffled(axis)`:
-    /// the position's rank, divided by the extent, in a random order of the axis drawn from the seed.
+    /// Over the quantities of the plan, and else over variables named by axis (the position) and `shuffled(axis)`: the
+    /// position's rank, divided by the extent, in a random order of the axis drawn from the seed.
     pub predicate: HostExpr,
     /// The entry.
     pub span: Span,

@@ -22,6 +22,10 @@ const OF_EXTENTS: &[Code] = &[
     Code::E0208,
     Code::E0405,
     Code::E0505,
+    // Names, dates and columns are known by the data alone.
+    Code::E0901,
+    Code::E0902,
+    Code::E0905,
     Code::E0902,
     Code::E0904,
     Code::W0801,
@@ -63,7 +67,7 @@ pub(crate) fn bind(resolved: &Resolved, settings: &Settings, path: &Path, cache:
         return bound;
     }
     let schema = match stmc_model::data_sources(resolved, settings) {
-        Ok(specs) => schema(&specs, path, cache, &mut bound),
+        Ok(specs) => schema(&specs, resolved, path, cache, &mut bound),
         Err(wrong) => {
             bound.diagnostics.extend(wrong);
             None
@@ -84,18 +88,30 @@ pub(crate) fn bind(resolved: &Resolved, settings: &Settings, path: &Path, cache:
 }
 
 /// What the files or generators hold, or what `stmc schema` once said of them. `None`: neither is there.
-fn schema(specs: &[SourceSpec], path: &Path, cache: &DataCache, bound: &mut Bound) -> Option<Schema> {
+fn schema(
+    specs: &[SourceSpec],
+    resolved: &Resolved,
+    path: &Path,
+    cache: &DataCache,
+    bound: &mut Bound,
+) -> Option<Schema> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut schema = Schema::default();
-    let mut wrong = vec![];
+    let (mut opened, mut wrong) = (vec![], vec![]);
     for spec in specs {
         match cache.open(spec, folder) {
-            Ok(source) => schema.sources.push(source.schema().clone()),
-            Err(error) => {
-                let (SourceSpec::File { span, .. } | SourceSpec::Generator { span, .. }) = spec;
-                wrong.push(error.diagnostic(*span));
+            Ok(source) => {
+                schema.sources.push(source.schema().clone());
+                opened.push(source);
             }
+            Err(error) => wrong.push(error.diagnostic(spec.span())),
         }
+    }
+    if wrong.is_empty()
+        && let Err(more) =
+            stmc_data::list_categories(&mut schema, &stmc_model::data_categories(resolved), &opened)
+    {
+        wrong.extend(more.into_iter().map(|(source, error)| error.diagnostic(specs[source].span())));
     }
     if wrong.is_empty() {
         return Some(schema);
@@ -168,7 +184,9 @@ fn variable(field: &ast::Field) -> Variable {
     };
     let unit = field.unit.as_ref().map(|u| u.value.to_string());
     let axes = dims.iter().filter_map(axis).collect();
-    Variable { name, dtype: "f32".into(), axes, unit, ..Variable::default() }
+    let is_name = matches!(&field.ty.kind, ast::TypeKind::Tensor { dtype: Some(ast::DType::Category), .. });
+    let categories = is_name.then(|| vec!["a".to_string(), "b".to_string()]);
+    Variable { name, dtype: "f32".into(), axes, unit, categories, ..Variable::default() }
 }
 
 impl DataCache {
@@ -178,6 +196,10 @@ impl DataCache {
             SourceSpec::File { path, .. } => {
                 let file = folder.join(path);
                 (file.display().to_string(), Some(changed(&file)))
+            }
+            SourceSpec::Reader { format, path, options, .. } => {
+                let file = folder.join(path);
+                (format!("{format} {} {options:?}", file.display()), Some(changed(&file)))
             }
             SourceSpec::Generator { name, args, .. } => (format!("{name} {args:?}"), None),
         };

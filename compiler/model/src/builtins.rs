@@ -111,6 +111,50 @@ impl<'a> Bound<'a> {
     }
 }
 
+/// The axes that a call names.
+pub(crate) enum Touched {
+    /// These, and those of these names (`time -> key`).
+    Axes(Vec<AxisId>, Vec<std::sync::Arc<str>>),
+    /// It is a reduction of all.
+    All,
+}
+
+impl Bound<'_> {
+    /// The axes that the call names: all, if it is a reduction that names none.
+    pub(crate) fn touched_axes(&self, builtin: &Builtin) -> Touched {
+        let two = matches!(builtin.name, "max" | "min") && self.optional(1).is_some();
+        let unsaid = |(p, g): (&Param, &Option<Given<'_>>)| matches!(p.kind, Kind::Axes) && g.is_none();
+        if !two && builtin.parameters.iter().zip(&self.given).any(unsaid) {
+            return Touched::All;
+        }
+        let given = self.given.iter().flatten().filter_map(|g| match g {
+            Given::Axes(axes, _) => Some(axes.as_slice()),
+            _ => None,
+        });
+        let axes: Vec<AxisId> = given.flatten().copied().chain(self.by_axis.iter().map(|b| b.0)).collect();
+        let mut names = vec![];
+        for arg in &self.raws {
+            words(&arg.value, &mut names);
+            arg.arrow.iter().for_each(|to| words(to, &mut names));
+        }
+        Touched::Axes(axes, names)
+    }
+}
+
+/// The words of `(down, right, channel: 1)`.
+fn words(expr: &ast::Expr, names: &mut Vec<std::sync::Arc<str>>) {
+    match &expr.kind {
+        ast::ExprKind::Name(name) => names.push(name.clone()),
+        ast::ExprKind::Tuple(args) => {
+            for arg in args {
+                names.extend(arg.label.as_ref().and_then(|l| l.word()).map(|w| w.text.clone()));
+                words(&arg.value, names);
+            }
+        }
+        _ => {}
+    }
+}
+
 const fn need(name: &'static str) -> Param {
     Param { name, kind: Kind::Value, required: true }
 }
@@ -208,14 +252,17 @@ table! {
     "interpolate": [need("x"), axes("over"), need("at"), need("outside")] Nothing => interpolate::interpolate;
 
     "fit": [raw("expression")] Nothing => crate::fit::fit;
+    "standard": [raw("x"), need("shift"), need("scale")] Nothing => crate::data::standard;
+    "physical": [raw("x")] Nothing => crate::data::physical;
+    "around": [raw("x"), raw("at")] ByAxis => crate::data::around;
+    "coord": [axes("axis")] Nothing => crate::data::along;
+    "month": [axes("axis")] Nothing => crate::data::along;
+    "year": [axes("axis")] Nothing => crate::data::along;
+    "day_of_year": [axes("axis")] Nothing => crate::data::along;
+    "years": [axes("axis")] Nothing => crate::data::along;
 
     "is_missing": [] Unbuilt => unbuilt;
     "fill": [] Unbuilt => unbuilt;
-    "coord": [] Unbuilt => unbuilt;
-    "month": [] Unbuilt => unbuilt;
-    "year": [] Unbuilt => unbuilt;
-    "day_of_year": [] Unbuilt => unbuilt;
-    "physical": [] Unbuilt => unbuilt;
 }
 
 fn unbuilt<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
@@ -259,10 +306,19 @@ impl<'a> Elab<'a> {
         if builtin.more == More::Unbuilt {
             return Err(self.unbuilt(span, &format!("`{}`", builtin.name)));
         }
+        let bound = match self.place {
+            // The axes of a field are all of them, whatever index stands around.
+            Context::Data if builtin.name == "axes" => {
+                let index = std::mem::take(&mut self.open_data_mut().index);
+                let bound = self.bind_builtin(builtin, piped, args, env, span);
+                self.open_data_mut().index = index;
+                bound?
+            }
+            _ => self.bind_builtin(builtin, piped, args, env, span)?,
+        };
         if self.place == Context::Data {
-            self.check_index_context(builtin, span)?;
+            self.check_index_context(builtin, &bound)?;
         }
-        let bound = self.bind_builtin(builtin, piped, args, env, span)?;
         (builtin.run)(self, &bound)
     }
 

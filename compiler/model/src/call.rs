@@ -607,6 +607,10 @@ impl<'a> Elab<'a> {
             ast::ExprKind::Name(name) if env.find(name).is_none() && env.find_axes(name).is_some() => {
                 Value::Axes(env.find_axes(name).expect("it was found"))
             }
+            // What is static of a field needs no reading.
+            ast::ExprKind::Name(name) if matches!(env.find(name), Some(Value::Field(_))) => {
+                env.find(name).expect("it was found")
+            }
             _ => self.eval(base, env)?,
         };
         match member {
@@ -659,6 +663,8 @@ impl<'a> Elab<'a> {
                 }
             }
             Value::Tensor(tensor) => self.extents(tensor, name, span, env),
+            Value::Data => self.field_of_data(name),
+            Value::Field(field) => self.fact_of_field(field, name),
             v @ (Value::Int(_) | Value::Float(_) | Value::ByAxis(_)) if self.is_axis(&name.text, env) => {
                 let axes = self.axis_word(name, env, Naming::Old)?;
                 let axis = self.single(&axes, name.span)?;

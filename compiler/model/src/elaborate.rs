@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use stmc_base::schema::VariableRef;
 use stmc_base::{Code, Diagnostic, Help, Schema, Severity};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Train};
@@ -48,6 +49,12 @@ pub fn data_sources(resolved: &Resolved, settings: &Settings) -> Result<Vec<Sour
         None => Ok(vec![]),
     };
     run(resolved, settings, work).map(|(specs, _)| specs)
+}
+
+/// Variables whose names the schema must list, because a field of the data makes categories of them: the number of the
+/// source, and which variable.
+pub fn data_categories(resolved: &Resolved) -> Vec<(usize, VariableRef)> {
+    resolved.data().map_or(vec![], data::categories)
 }
 
 /// What the readers are to do: the data block bound to what its sources hold.

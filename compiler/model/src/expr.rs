@@ -7,7 +7,7 @@ use crate::value::{Closure, Spanned, Value, show};
 use crate::{builtins, names};
 use std::rc::Rc;
 use std::sync::Arc;
-use stmc_base::{Code, Diagnostic, Span};
+use stmc_base::{Code, Diagnostic, Span, date};
 use stmc_syntax::ast::{self, ExprKind, ItemKind, StmtKind};
 
 /// How many rounds a loop over statics may have.
@@ -27,7 +27,7 @@ impl<'a> Elab<'a> {
             ExprKind::Float(x) => Ok(Value::Float(*x)),
             ExprKind::Percent(x) => Ok(self.percent(*x)),
             ExprKind::Quantity { value, unit } => Ok(self.quantity(*value, unit)),
-            ExprKind::Date(_) => Err(self.unbuilt(expr.span, "a date")),
+            ExprKind::Date(date) => self.date(date, expr.span),
             ExprKind::Str(s) => Ok(Value::Str(s.clone())),
             ExprKind::Bool(b) => Ok(Value::Bool(*b)),
             ExprKind::Name(name) => self.name(name, expr.span, env),
@@ -77,6 +77,23 @@ impl<'a> Elab<'a> {
             ("epoch" | "epochs", Some(length)) => Value::Float(value * length.steps_per_epoch as f64),
             _ => Value::Quantity(value, unit.text.clone()),
         }
+    }
+
+    /// A written date is all of its month, day, hour or minute.
+    fn date(&mut self, written: &ast::Date, span: Span) -> Eval<Value<'a>> {
+        let ast::Date { year, month, day, hour, minute } = *written;
+        let (year, month, first) = (i64::from(year), i64::from(month), i64::from(day.unwrap_or(1)));
+        let days = date::days(year, month, first);
+        if date::civil(days) != (year, month, first) {
+            return Err(self.fail(Code::E0403, span, format!("there is no {year}-{month:02}-{first:02}")));
+        }
+        let clock = |hour: u8, minute: u8| days as f64 + f64::from(hour) / 24.0 + f64::from(minute) / 1440.0;
+        Ok(match (day, hour, minute) {
+            (None, ..) => Value::Date(days as f64, date::days(year, month + 1, 1) as f64),
+            (_, None, _) => Value::Date(days as f64, days as f64 + 1.0),
+            (_, Some(h), None) => Value::Date(clock(h, 0), clock(h, 60)),
+            (_, Some(h), Some(m)) => Value::Date(clock(h, m), clock(h, m + 1)),
+        })
     }
 
     // ------------------------------------------------------------ names
@@ -176,7 +193,7 @@ impl<'a> Elab<'a> {
             ItemKind::Model(m) => Ok(Value::Model(m)),
             ItemKind::Schedule(s) => Ok(Value::Schedule(s, at.unit)),
             ItemKind::Optimizer(o) => Ok(Value::OptimizerDecl(o, at.unit)),
-            ItemKind::Data(d) => Err(self.unbuilt(d.name.span, "data as a value")),
+            ItemKind::Data(_) => Ok(Value::Data),
             _ => unreachable!("other items declare no value"),
         }
     }

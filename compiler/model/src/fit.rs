@@ -1,14 +1,14 @@
 //! `fit(e)` in a data block: `e` over the train part alone, computed once before training and kept with the weights.
 use crate::builtins::Bound;
-use crate::data::Indexed;
+use crate::data::{Around, Indexed};
 use crate::elab::{Context, Elab, Eval, Frame, FrameKind, Instance};
 use crate::value::{Spanned, Tensor, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::data::{Field, FieldOrigin, FitPlan, Slab};
+use stmc_ir::data::{Field, FieldOrigin, FitPlan, Reading, Slab};
 use stmc_ir::module::{EntryGraph, InputRole, Metric, OutputRole};
-use stmc_ir::{Builder, NodeId, Type};
+use stmc_ir::{AxisId, Builder, NodeId, Type};
 
 /// A fit, elaborated.
 pub(crate) struct Fitted {
@@ -29,18 +29,16 @@ pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
         return Err(elab.error(diagnostic.help("make it a `let` there and a part of the sample")));
     }
     let data = elab.open_data();
-    if data.stream.is_some() {
-        return Err(elab.fail(Code::E0803, bound.span, "a `fit` inside a `fit` needs two passes"));
-    }
     let key = (expr.span, elab.calls.clone());
     if let Some(known) = data.fits.iter().find(|f| f.key == key) {
         let field = known.field;
         return elab.field(field, bound.span).map(Value::Tensor);
     }
-    let number = data.fits.len();
     let outer = Suspended::begin(elab);
     let result = elab.spanned(expr, &bound.env).and_then(|value| finish(elab, &value));
     let slabs = elab.open_data_mut().fit_slabs.drain(..).collect();
+    // A fit inside of this one comes first: it has its number already.
+    let number = elab.open_data().fits.len();
     let finished = result.map(|(ty, metric)| (ty, metric, elab.entry_graph(&format!("fit{number}"))));
     outer.end(elab);
     let (ty, metric, entry) = finished?;
@@ -58,13 +56,14 @@ fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Type, Metric)> 
 
 /// The field that holds a fit's result.
 fn define(elab: &mut Elab<'_>, number: usize, ty: &Type, span: Span) -> usize {
-    let axes = ty.dims().iter().map(|d| (elab.axis_name(d.axis), d.extent)).collect();
+    let axes = ty.dims().iter().map(|d| (elab.data_axis_name(d.axis), d.extent)).collect();
     let field = Field {
         name: format!("fit{number}"),
         origin: FieldOrigin::Fit { fit: number },
         dtype: ty.dtype,
         axes,
         unit: None,
+        reading: Reading::default(),
         span,
     };
     let data = elab.open_data_mut();
@@ -84,6 +83,11 @@ struct Suspended<'a> {
     inputs: Vec<(InputRole, NodeId)>,
     outputs: Vec<(NodeId, OutputRole)>,
     index: Vec<Indexed>,
+    around: Option<Around>,
+    /// Not nothing in a fit inside of a fit.
+    slabs: Vec<Slab>,
+    stream: Option<AxisId>,
+    part: AxisId,
     instances: Vec<Instance>,
     globals: BTreeMap<(usize, Arc<str>), Option<Value<'a>>>,
 }
@@ -92,16 +96,21 @@ impl<'a> Suspended<'a> {
     fn begin(elab: &mut Elab<'a>) -> Suspended<'a> {
         let entry = Frame { builder: Builder::new(elab.axes.clone()), kind: FrameKind::Entry };
         let axis = elab.open_data().split_axis.clone();
-        elab.part = elab.program_axis(&axis);
-        let part = elab.part;
+        let part = elab.program_axis(&axis);
+        let outer = std::mem::replace(&mut elab.part, part);
         let data = elab.open_data_mut();
-        data.stream = Some(part);
+        let stream = data.stream.replace(part);
         let index = std::mem::take(&mut data.index);
+        let (slabs, around) = (std::mem::take(&mut data.fit_slabs), data.around.take());
         let suspended = Suspended {
             frames: std::mem::replace(&mut elab.frames, vec![entry]),
             inputs: std::mem::take(&mut elab.inputs),
             outputs: std::mem::take(&mut elab.outputs),
             index,
+            around,
+            slabs,
+            stream,
+            part: outer,
             instances: std::mem::take(&mut elab.instances),
             globals: std::mem::take(&mut elab.globals),
         };
@@ -110,15 +119,17 @@ impl<'a> Suspended<'a> {
     }
 
     fn end(self, elab: &mut Elab<'a>) {
-        elab.part = elab.batch();
+        elab.part = self.part;
         elab.frames = self.frames;
         elab.inputs = self.inputs;
         elab.outputs = self.outputs;
         elab.instances = self.instances;
         elab.globals = self.globals;
         let data = elab.open_data_mut();
-        data.stream = None;
+        data.stream = self.stream;
+        data.fit_slabs = self.slabs;
         data.index = self.index;
+        data.around = self.around;
     }
 }
 

@@ -38,7 +38,7 @@ mod value;
 pub mod vocabulary;
 mod weights;
 
-pub use elaborate::{Counts, Request, data_plan, data_sources, elaborate, inspect, seed};
+pub use elaborate::{Counts, Request, data_categories, data_plan, data_sources, elaborate, inspect, seed};
 pub use facts::{Fact, Facts};
 pub use resolve::{Binding, ItemRef, Resolved, Unit, resolve, resolve_what_parses};
 pub use settings::Settings;

@@ -3,6 +3,7 @@
 /// Module paths and texts.
 const MODULES: &[(&str, &str)] = &[
     ("std.attention", include_str!("../../../stdlib/attention.stm")),
+    ("std.data", include_str!("../../../stdlib/data.stm")),
     ("std.init", include_str!("../../../stdlib/init.stm")),
     ("std.loss", include_str!("../../../stdlib/loss.stm")),
     ("std.metric", include_str!("../../../stdlib/metric.stm")),

@@ -19,6 +19,8 @@ pub(crate) enum Value<'a> {
     Quantity(f64, Arc<str>),
     Bool(bool),
     Str(Arc<str>),
+    /// As far as it is written: its first moment and the first after it, in days since 1970-01-01.
+    Date(f64, f64),
     /// Computed before each update.
     Host(HostExpr),
     Tensor(Tensor),
@@ -48,6 +50,8 @@ pub(crate) enum Value<'a> {
     Lazy(&'a ast::Expr, Env<'a>),
     /// An array of the data.
     Field(usize),
+    /// A data block, for what is static of its fields: `fields.crop.count`.
+    Data,
     /// A sample variable plus a number: the binder and the number.
     Position(usize, i64),
 }
@@ -131,6 +135,7 @@ impl<'a> Value<'a> {
             Value::Quantity(..) => "a quantity",
             Value::Bool(_) => "a truth value",
             Value::Str(_) => "a string",
+            Value::Date(..) => "a date",
             Value::Host(_) => "a schedule",
             Value::Tensor(_) => "a tensor",
             Value::Axes(_) => "an axis",
@@ -146,7 +151,7 @@ impl<'a> Value<'a> {
             Value::OptimizerDecl(..) | Value::Optimizer(_) => "an optimizer",
             Value::Model(_) => "a model",
             Value::Module(_) => "a module",
-            Value::Lazy(..) | Value::Field(_) => "data",
+            Value::Lazy(..) | Value::Field(_) | Value::Data => "data",
             Value::Position(..) => "a sample variable",
         }
     }

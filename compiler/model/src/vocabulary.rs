@@ -177,10 +177,13 @@ const DOCS: &[Key] = &[
     ("is_missing", "Whether a value is missing."),
     ("fill", "The tensor with a number in place of what is missing."),
     ("fit", "A number or tensor computed from the train part before training begins."),
+    ("standard", "(x - shift) / scale, which `physical` can undo."),
+    ("around", "Patches of a grid around the points of a table."),
     ("coord", "The coordinates of an axis of the data, in physical units."),
     ("month", "The month of each step of a time axis, 1 to 12."),
     ("year", "The year of each step of a time axis."),
     ("day_of_year", "The day of the year of each step of a time axis, counted from 1."),
+    ("years", "Each step of a time axis in years: 2001.5 is the middle of 2001."),
     ("physical", "A forecast in the units of its field."),
 ];
 

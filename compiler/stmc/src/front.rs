@@ -95,7 +95,8 @@ pub fn schema_of(path: impl AsRef<Path>, options: &Options) -> Result<Schema, Er
     let (mut sources, main, id) = read_main(path.as_ref())?;
     let (resolved, settings) = resolved(&mut sources, id, &beside(&main), options)?;
     let specs = stmc_model::data_sources(&resolved, &settings).map_err(|d| Error::program(&sources, d))?;
-    Ok(open(&sources, &specs, &main.folder)?.0)
+    let (schema, opened) = open(&sources, &specs, &main.folder)?;
+    with_categories(&sources, &resolved, &specs, schema, &opened)
 }
 
 pub(crate) fn read_main(path: &Path) -> Result<(Sources, Main, SourceId), Error> {
@@ -151,17 +152,27 @@ fn check(
         let specs = stmc_model::data_sources(&resolved, &settings).map_err(fail)?;
         let (found, opened) = match &options.schema {
             Some(schema) => (schema.clone(), None),
-            None => open(sources, &specs, &main.folder).map(|(schema, opened)| (schema, Some(opened)))?,
+            None => {
+                let (schema, opened) = open(sources, &specs, &main.folder)?;
+                let schema = with_categories(sources, &resolved, &specs, schema, &opened)?;
+                (schema, Some(opened))
+            }
         };
         let made = stmc_model::data_plan(&resolved, &settings, &found).map_err(fail)?;
         // A mistake in the `train` block is reported with all others, by `elaborate`.
         let seed = stmc_model::seed(&resolved, &settings).unwrap_or(0);
-        let samples = Samples::index(&made, seed).map_err(|d| Error::program(sources, vec![d]))?;
+        let set = opened.map(|opened| Dataset::new(made.clone(), opened)).transpose();
+        let set = set.map_err(|d| Error::program(sources, d))?;
+        let samples = match &set {
+            Some(set) => Samples::of(set, seed),
+            None => Samples::index(&made, seed),
+        };
+        let samples = samples.map_err(|d| Error::program(sources, vec![d]))?;
         warnings.extend(samples.warnings(&made));
         counts.parts =
             samples.names().iter().enumerate().map(|(i, n)| (n.clone(), samples.samples(i).len())).collect();
-        if let Some(opened) = opened.filter(|_| request == Request::Train) {
-            let set = Dataset::new(made.clone(), opened).map_err(|d| Error::program(sources, d))?;
+        counts.parts.insert("train".into(), samples.trained());
+        if let Some(set) = set.filter(|_| request == Request::Train) {
             data = Some(Data { set: Arc::new(set), samples: Arc::new(samples) });
         }
         (schema, plan) = (Some(found), Some(made));
@@ -178,16 +189,29 @@ type Opened = Vec<Arc<dyn stmc_data::Source>>;
 fn open(sources: &Sources, specs: &[SourceSpec], folder: &Path) -> Result<(Schema, Opened), Error> {
     let (mut opened, mut wrong) = (vec![], vec![]);
     for spec in specs {
-        let span = match spec {
-            SourceSpec::File { span, .. } | SourceSpec::Generator { span, .. } => *span,
-        };
         match stmc_data::open(spec, folder) {
             Ok(source) => opened.push(source),
-            Err(error) => wrong.push(error.diagnostic(span)),
+            Err(error) => wrong.push(error.diagnostic(spec.span())),
         }
     }
     if !wrong.is_empty() {
         return Err(Error::program(sources, wrong));
     }
     Ok((Schema { sources: opened.iter().map(|s| s.schema().clone()).collect() }, opened))
+}
+
+/// The schema with the names of what fields read as categories.
+fn with_categories(
+    sources: &Sources,
+    resolved: &Resolved,
+    specs: &[SourceSpec],
+    mut schema: Schema,
+    opened: &Opened,
+) -> Result<Schema, Error> {
+    let wanted = stmc_model::data_categories(resolved);
+    let told = |(source, error): (usize, stmc_data::DataError)| error.diagnostic(specs[source].span());
+    match stmc_data::list_categories(&mut schema, &wanted, opened) {
+        Ok(()) => Ok(schema),
+        Err(wrong) => Err(Error::program(sources, wrong.into_iter().map(told).collect())),
+    }
 }

@@ -98,6 +98,33 @@ impl Element {
     }
 }
 
+impl Element {
+    /// Reads `out.len()` neighbouring numbers without rounding them to four bytes.
+    pub(crate) fn decode_wide(self, bytes: &[u8], out: &mut [f64]) {
+        for (out, number) in out.iter_mut().zip(bytes.chunks_exact(self.kind.size())) {
+            // Widened at their more significant end.
+            let mut b = [0; 8];
+            b[..number.len()].copy_from_slice(number);
+            if self.big_endian {
+                b[..number.len()].reverse();
+            }
+            *out = match self.kind {
+                Kind::Bool | Kind::U8 => f64::from(b[0]),
+                Kind::I8 => f64::from(b[0] as i8),
+                Kind::U16 => f64::from(u16::from_le_bytes([b[0], b[1]])),
+                Kind::I16 => f64::from(i16::from_le_bytes([b[0], b[1]])),
+                Kind::F16 => f64::from(half(u16::from_le_bytes([b[0], b[1]]))),
+                Kind::U32 => f64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+                Kind::I32 => f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+                Kind::F32 => f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+                Kind::U64 => u64::from_le_bytes(b) as f64,
+                Kind::I64 => i64::from_le_bytes(b) as f64,
+                Kind::F64 => f64::from_le_bytes(b),
+            };
+        }
+    }
+}
+
 /// Numbers at equal distances.
 #[derive(Clone, Copy)]
 struct Run<'a> {

@@ -5,6 +5,9 @@
 //! does so ahead of time on a thread. All of it is a pure function of plan, data and seed.
 #![allow(unsafe_code)] // Memory maps: `map.rs` and nowhere else.
 
+mod balance;
+mod category;
+mod csv;
 pub mod dataset;
 mod draw;
 mod element;
@@ -13,12 +16,15 @@ pub mod loader;
 mod map;
 mod npy;
 mod npz;
+mod pattern;
 pub mod prefetch;
+mod quantity;
 pub mod samples;
 pub mod source;
 mod split;
 mod storms;
 
+pub use category::list_categories;
 pub use dataset::Dataset;
 pub use element::half;
 pub use error::DataError;

@@ -1,12 +1,13 @@
 //! Batches. Which samples a batch holds, and how they are flipped, is a pure function of (seed, epoch, batch), so that a
 //! resumed run goes on exactly where it stopped.
+use crate::balance::Drawn;
 use crate::draw::Stream;
 use crate::samples::steps;
 use crate::{DataError, Dataset, Samples};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use stmc_base::Diagnostic;
-use stmc_ir::data::Slab;
+use stmc_ir::data::{Balance, Slab};
 use stmc_ir::program::{Buffer, BufferDim};
 
 /// A place in the sequence of batches. The default is the start.
@@ -30,12 +31,23 @@ pub struct Batch {
 }
 
 /// A sample in a batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     /// The position of each sample variable; of a fit, the position of its axis.
     pub positions: Vec<usize>,
     /// Per axis of `DataPlan::flips`: whether it runs backwards.
     pub flips: Vec<bool>,
+    /// Per plane of `DataPlan::turns`: by how many right angles it is turned.
+    pub turns: Vec<u8>,
+    /// A new sample lies so far on the way to another: its positions. `None`: it is the sample itself.
+    pub towards: Option<(Vec<usize>, f32)>,
+}
+
+impl Row {
+    /// A sample as it is.
+    fn plain(positions: Vec<usize>) -> Row {
+        Row { positions, flips: vec![], turns: vec![], towards: None }
+    }
 }
 
 /// Makes the batches of a part.
@@ -95,9 +107,20 @@ impl Loader {
 
     /// Samples of the part.
     pub fn len(&self) -> usize {
-        match &self.rows {
-            Rows::Part(part) => self.samples.samples(*part).len(),
-            Rows::Fit { positions, .. } => positions.len(),
+        match (&self.rows, self.balanced()) {
+            (_, Some(drawn)) => drawn.len(),
+            (Rows::Part(part), None) => self.samples.samples(*part).len(),
+            (Rows::Fit { positions, .. }, None) => positions.len(),
+        }
+    }
+
+    /// What an epoch draws, if it trains with balanced classes.
+    fn balanced(&self) -> Option<&[Drawn]> {
+        match (&self.rows, self.order) {
+            (Rows::Part(part), Order::Shuffled { .. }) if self.samples.part("train") == Some(*part) => {
+                self.samples.balanced()
+            }
+            _ => None,
         }
     }
 
@@ -136,17 +159,24 @@ impl Loader {
     /// The `i`-th row of an epoch.
     fn row(&self, epoch: usize, i: usize) -> Row {
         let part = match &self.rows {
-            Rows::Fit { positions, .. } => return Row { positions: vec![positions[i]], flips: vec![] },
+            Rows::Fit { positions, .. } => return Row::plain(vec![positions[i]]),
             Rows::Part(part) => self.samples.samples(*part),
         };
-        match self.order {
-            Order::Fixed => Row { positions: self.samples.positions(part[i]), flips: vec![] },
-            Order::Shuffled { seed } => {
-                let sample = part[self.order_of(epoch, seed)[i] as usize];
-                let bits = Stream::new(seed, "flip", epoch as u32).words(sample.0)[0];
-                let flips = (0..self.data.plan().flips.len()).map(|axis| bits >> axis & 1 == 1).collect();
-                Row { positions: self.samples.positions(sample), flips }
-            }
+        let Order::Shuffled { seed } = self.order else { return Row::plain(self.samples.positions(part[i])) };
+        let number = self.order_of(epoch, seed)[i] as usize;
+        let drawn = match self.balanced() {
+            Some(drawn) => drawn[number],
+            None => Drawn { sample: part[number], towards: None },
+        };
+        // What balances the classes is flipped on its own: it has numbers beyond those of the samples.
+        let place = if self.balanced().is_some() { number as u32 } else { drawn.sample.0 };
+        let [flips, turns, ..] = Stream::new(seed, "flip", epoch as u32).words(place);
+        let plan = self.data.plan();
+        Row {
+            positions: self.samples.positions(drawn.sample),
+            flips: (0..plan.flips.len()).map(|axis| flips >> axis & 1 == 1).collect(),
+            turns: (0..plan.turns.len()).map(|plane| (turns >> (2 * plane) & 3) as u8).collect(),
+            towards: drawn.towards.map(|(other, share)| (self.samples.positions(other), share)),
         }
     }
 
@@ -165,6 +195,7 @@ impl Loader {
     /// Reads a slab of every row of a batch into a buffer's memory. The buffer's dims are `batch`, then the axes that the
     /// slab keeps, in its order; what lies between them (a halo) is left alone.
     pub fn fill(&self, slab: usize, batch: &Batch, to: &Buffer, memory: &mut [u32]) -> Result<(), DataError> {
+        let mixed = matches!(&self.data.plan().balance, Some(Balance { smote: Some(s), .. }) if s.slabs.contains(&slab));
         let slab = &self.slabs()[slab];
         let (rows, dims) =
             to.dims.split_first().expect("a slab that a sample variable moves has a batch axis");
@@ -172,9 +203,15 @@ impl Loader {
         let (shape, strides) = (slab.shape(), dims.iter().map(|d| d.stride).collect::<Vec<_>>());
         check_shape(to, dims, &shape);
         let mut values = vec![0; shape.iter().product()];
+        let mut neighbour = values.clone();
         for (i, row) in batch.rows.iter().enumerate() {
-            self.read(slab, row, &mut values)?;
-            let image = Image { shape: &shape, strides: &strides, backwards: &self.backwards(slab, row) };
+            self.read(slab, &row.positions, &mut values)?;
+            if let (true, Some((other, share))) = (mixed, &row.towards) {
+                self.read(slab, other, &mut neighbour)?;
+                mix(&mut values, &neighbour, *share);
+            }
+            let (strides, backwards) = self.oriented(slab, row, &strides);
+            let image = Image { shape: &shape, strides: &strides, backwards: &backwards };
             image.scatter(&values, to.origin + i * rows.stride, memory);
         }
         Ok(())
@@ -186,7 +223,7 @@ impl Loader {
         assert!(!slab.is_moved(), "`{}` is the same for all samples", to.name);
         check_shape(to, &to.dims, &slab.shape());
         let mut values = vec![0; slab.shape().iter().product()];
-        self.read(slab, &Row { positions: vec![], flips: vec![] }, &mut values)?;
+        self.read(slab, &[], &mut values)?;
         to.scatter(&values, memory);
         Ok(())
     }
@@ -199,18 +236,39 @@ impl Loader {
         }
     }
 
-    fn read(&self, slab: &Slab, row: &Row, values: &mut [u32]) -> Result<(), DataError> {
-        let ranges: Vec<Range<usize>> = slab.range.iter().map(|range| steps(range, &row.positions)).collect();
+    fn read(&self, slab: &Slab, positions: &[usize], values: &mut [u32]) -> Result<(), DataError> {
+        let ranges: Vec<Range<usize>> = slab.range.iter().map(|range| steps(range, positions)).collect();
         self.data.read(slab.field, &ranges, values)
     }
 
-    /// Per axis that the slab keeps: whether it is flipped in this row.
-    fn backwards(&self, slab: &Slab, row: &Row) -> Vec<bool> {
+    /// Per axis that the slab keeps: where its steps go in this row, and whether they go backwards.
+    fn oriented(&self, slab: &Slab, row: &Row, strides: &[usize]) -> (Vec<usize>, Vec<bool>) {
         let plan = self.data.plan();
-        let axes = plan.fields[slab.field].axes.iter().zip(&slab.range).filter(|(_, range)| range.keep);
+        let kept = plan.fields[slab.field].axes.iter().zip(&slab.range).filter(|(_, range)| range.keep);
+        let names: Vec<&str> = kept.map(|((name, _), _)| name.as_str()).collect();
         let flipped =
-            |axis: &str| plan.flips.iter().zip(&row.flips).any(|(name, flip)| *flip && name == axis);
-        axes.map(|((name, _), _)| flipped(name)).collect()
+            |axis: &&str| plan.flips.iter().zip(&row.flips).any(|(name, flip)| *flip && name == axis);
+        let mut strides = strides.to_vec();
+        let mut backwards: Vec<bool> = names.iter().map(flipped).collect();
+        for ((first, second), turns) in plan.turns.iter().zip(&row.turns) {
+            let place = |axis: &String| names.iter().position(|n| n == axis);
+            let (Some(a), Some(b)) = (place(first), place(second)) else { continue };
+            // A quarter turn takes (i, j) to (j, n - 1 - i).
+            for turn in 0..*turns {
+                strides.swap(a, b);
+                let reversed = if turn % 2 == 0 { a } else { b };
+                backwards[reversed] = !backwards[reversed];
+            }
+        }
+        (strides, backwards)
+    }
+}
+
+/// Goes a share of the way to other numbers.
+fn mix(values: &mut [u32], others: &[u32], share: f32) {
+    for (bits, other) in values.iter_mut().zip(others) {
+        let (x, y) = (f32::from_bits(*bits), f32::from_bits(*other));
+        *bits = (x + share * (y - x)).to_bits();
     }
 }
 

@@ -6,7 +6,7 @@ use npyz::WriterBuilder;
 use std::io::{BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::Path;
-use stmc_base::schema::{SchemaAxis, SourceSchema, Variable};
+use stmc_base::schema::{Coordinates, SchemaAxis, SourceSchema, Variable};
 use stmc_ir::DType;
 
 /// An NPY file: one variable without a name.
@@ -48,6 +48,8 @@ pub(crate) struct Array {
     /// `None`: something else than real numbers; `dtype` says what.
     element: Option<Element>,
     dtype: String,
+    /// `None`: the values are no moments.
+    moments: Option<Moments>,
     extents: Vec<usize>,
     /// Elements from one step of an axis to the next.
     strides: Vec<usize>,
@@ -65,9 +67,9 @@ impl Array {
         let strides =
             sizes(header.strides()).ok_or_else(|| damaged("the array is too large for this machine"))?;
         let numpy = header.dtype().descr().replace('\'', "");
-        let element = element(&numpy);
+        let (element, moments) = (element(&numpy), Moments::of(&numpy));
         let dtype = element.map_or(numpy, |e| e.kind.name().into());
-        let array = Array { element, dtype, extents, strides, start: head.len() };
+        let array = Array { element, dtype, moments, extents, strides, start: head.len() };
         array.check_size(size)?;
         Ok(array)
     }
@@ -81,6 +83,31 @@ impl Array {
             axes: self.extents.iter().map(axis).collect(),
             ..Variable::default()
         }
+    }
+
+    /// A list of numbers or moments that is not too long to be kept with a program.
+    pub(crate) fn may_be_coordinates(&self) -> bool {
+        const LONGEST: usize = 1 << 20;
+        let number = self.element.is_some_and(|e| e.kind != Kind::Bool);
+        matches!(self.extents[..], [1..=LONGEST]) && (number || self.moments.is_some())
+    }
+
+    /// The values of such a list. `None`: they are not all numbers, so they are no places.
+    pub(crate) fn coordinates(&self, values: &[u8]) -> Option<Coordinates> {
+        let wide = |element: Element| {
+            let mut numbers = vec![0.0; self.extents[0]];
+            element.decode_wide(values, &mut numbers);
+            numbers
+        };
+        let found = match &self.moments {
+            Some(moments) => {
+                let ticks = wide(Element { kind: Kind::I64, big_endian: moments.big_endian });
+                Coordinates::Days(ticks.into_iter().map(|t| moments.days(t)).collect())
+            }
+            None => Coordinates::numbers(wide(self.element?)),
+        };
+        let all = found.values(self.extents[0])?;
+        all.iter().all(|x| x.is_finite()).then_some(found)
     }
 
     /// See `Source::read`; `values` are the bytes after the header.
@@ -126,8 +153,9 @@ impl Array {
     }
 
     fn check_size(&self, size: u64) -> Result<(), String> {
-        let Some(element) = self.element else { return Ok(()) };
-        let count = self.extents.iter().try_fold(element.kind.size(), |n, &e| n.checked_mul(e));
+        let moment = self.moments.as_ref().map(|_| Kind::I64.size());
+        let Some(each) = self.element.map(|e| e.kind.size()).or(moment) else { return Ok(()) };
+        let count = self.extents.iter().try_fold(each, |n, &e| n.checked_mul(e));
         let promised =
             count.and_then(|n| n.checked_add(self.start)).ok_or_else(|| damaged("its extents overflow"))?;
         if size < promised as u64 {
@@ -201,6 +229,52 @@ fn element(numpy: &str) -> Option<Element> {
         _ => return None,
     };
     Some(Element { kind, big_endian: numpy.starts_with('>') })
+}
+
+/// NumPy's `datetime64`: whole numbers of a unit since 1970-01-01.
+struct Moments {
+    unit: Tick,
+    big_endian: bool,
+}
+
+/// What `datetime64` counts.
+enum Tick {
+    /// Months, so many.
+    Months(f64),
+    /// Units of which so many make a day.
+    PerDay(f64),
+}
+
+impl Moments {
+    /// `<M8[ns]`. `None`: the type is another.
+    fn of(numpy: &str) -> Option<Moments> {
+        let unit = numpy.get(1..)?.strip_prefix("M8[")?.strip_suffix(']')?;
+        let digits = unit.bytes().take_while(u8::is_ascii_digit).count();
+        let each: f64 = if digits == 0 { 1.0 } else { unit[..digits].parse().ok()? };
+        let unit = match &unit[digits..] {
+            "Y" => Tick::Months(12.0 * each),
+            "M" => Tick::Months(each),
+            "W" => Tick::PerDay(1.0 / 7.0 / each),
+            "D" => Tick::PerDay(1.0 / each),
+            "h" => Tick::PerDay(24.0 / each),
+            "m" => Tick::PerDay(1440.0 / each),
+            "s" => Tick::PerDay(86_400.0 / each),
+            "ms" => Tick::PerDay(86_400e3 / each),
+            "us" => Tick::PerDay(86_400e6 / each),
+            "ns" => Tick::PerDay(86_400e9 / each),
+            _ => return None,
+        };
+        Some(Moments { unit, big_endian: numpy.starts_with('>') })
+    }
+
+    /// Days since 1970-01-01; NaN where there is no moment (`NaT` is the smallest whole number).
+    fn days(&self, ticks: f64) -> f64 {
+        match self.unit {
+            _ if ticks <= i64::MIN as f64 => f64::NAN,
+            Tick::Months(each) => stmc_base::date::days(1970, 1 + (ticks * each) as i64, 1) as f64,
+            Tick::PerDay(n) => ticks / n,
+        }
+    }
 }
 
 /// The next position of a slab, row-major; after the last comes the first.

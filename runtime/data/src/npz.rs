@@ -6,7 +6,7 @@ use crate::{DataError, Source};
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use stmc_base::schema::SourceSchema;
+use stmc_base::schema::{Coordinates, SourceSchema};
 use stmc_ir::DType;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -36,7 +36,43 @@ impl NpzFile {
     pub(crate) fn new(path: &str, bytes: Bytes) -> Result<NpzFile, DataError> {
         let members = members(&bytes).map_err(|p| DataError::unreadable(path, p))?;
         let variables = members.iter().map(|m| m.array.variable(&m.name)).collect();
-        Ok(NpzFile { schema: SourceSchema { origin: path.into(), variables }, bytes, members })
+        let mut file = NpzFile { schema: SourceSchema { origin: path.into(), variables }, bytes, members };
+        for i in 0..file.members.len() {
+            file.schema.variables[i].coordinates = file.coordinates(i)?;
+        }
+        Ok(file)
+    }
+
+    /// A list that is not too long may tell where an axis of its name has its steps.
+    fn coordinates(&self, number: usize) -> Result<Option<Coordinates>, DataError> {
+        let member = &self.members[number];
+        if !member.array.may_be_coordinates() {
+            return Ok(None);
+        }
+        self.with_values(member, |values| Ok(member.array.coordinates(values)))
+    }
+
+    /// Gives the values of a member, inflated if need be.
+    fn with_values<T>(
+        &self,
+        member: &Member,
+        with: impl FnOnce(&[u8]) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        match &member.place {
+            Place::Stored(values) => with(&self.bytes[values.clone()]),
+            Place::Deflated { index, size, inflated } => {
+                let mut inflated = inflated.lock().unwrap_or_else(PoisonError::into_inner);
+                if inflated.is_none() {
+                    let place = format!("{}:{}", self.schema.origin, member.name);
+                    let values =
+                        self.inflated(*index, *size).map_err(|p| DataError::unreadable(&place, p))?;
+                    *inflated = Some(Arc::new(values));
+                }
+                let values = inflated.clone().expect("it was inflated just now");
+                drop(inflated);
+                with(&values[member.array.start..])
+            }
+        }
     }
 
     fn inflated(&self, index: usize, size: u64) -> Result<Vec<u8>, String> {
@@ -69,21 +105,7 @@ impl Source for NpzFile {
         let place = format!("{}:{variable}", self.schema.origin);
         let member = self.members.iter().find(|m| m.name == variable).expect("the variable is in the schema");
         let unfit = |p| DataError::unfit(&place, p);
-        match &member.place {
-            Place::Stored(values) => {
-                member.array.read(&self.bytes[values.clone()], ranges, dtype, out).map_err(unfit)
-            }
-            Place::Deflated { index, size, inflated } => {
-                let mut inflated = inflated.lock().unwrap_or_else(PoisonError::into_inner);
-                if inflated.is_none() {
-                    let values =
-                        self.inflated(*index, *size).map_err(|p| DataError::unreadable(&place, p))?;
-                    *inflated = Some(Arc::new(values));
-                }
-                let values = inflated.clone().expect("it was inflated just now");
-                member.array.read(&values[member.array.start..], ranges, dtype, out).map_err(unfit)
-            }
-        }
+        self.with_values(member, |values| member.array.read(values, ranges, dtype, out).map_err(unfit))
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! A sample belongs to a part only if every position that is read for it does. No two parts share a position along
 //! the axes of the split, whatever the windows and patches are.
+use crate::Dataset;
+use crate::balance::{self, Drawn};
+use crate::quantity::{Table, tables};
 use crate::split::{Place, Split, join};
 use std::ops::Range;
 use stmc_base::{Code, Diagnostic, define_id};
-use stmc_ir::data::{Binder, DataPlan};
+use stmc_ir::data::{Binder, DataPlan, FieldOrigin};
 
 define_id! {
     /// A sample: a number of the positions of all sample variables, the last running fastest.
@@ -19,7 +22,11 @@ pub struct Samples {
     parts: Vec<Vec<SampleId>>,
     names: Vec<String>,
     dropped: Dropped,
+    /// For which the condition does not hold.
+    excluded: usize,
     split: Split,
+    /// What an epoch of training draws. `None`: each sample of the part once.
+    balanced: Option<Vec<Drawn>>,
 }
 
 /// How many samples belong to no part, and why.
@@ -34,9 +41,29 @@ pub struct Dropped {
 }
 
 impl Samples {
-    /// Enumerates the samples and splits them. Without a split all are in the part `train`.
+    /// Enumerates the samples of data and splits them. Without a split all are in the part `train`.
+    pub fn of(data: &Dataset, seed: u64) -> Result<Samples, Diagnostic> {
+        let plan = data.plan();
+        let quantities = tables(plan, Some(data), seed)?.expect("there are data");
+        let mut samples = Samples::with(plan, quantities, seed)?;
+        samples.balanced = balance::balanced(data, &samples, seed)?;
+        Ok(samples)
+    }
+
+    /// The samples of a plan without data. Where their values tell the parts, nobody knows: all are in `train`.
     pub fn index(plan: &DataPlan, seed: u64) -> Result<Samples, Diagnostic> {
-        let split = Split::new(plan, seed)?;
+        match tables(plan, None, seed)? {
+            Some(quantities) => Samples::with(plan, quantities, seed),
+            None => {
+                let unsplit =
+                    DataPlan { split: vec![], condition: None, gap: 0, near: vec![], ..plan.clone() };
+                Samples::with(&unsplit, vec![], seed)
+            }
+        }
+    }
+
+    fn with(plan: &DataPlan, quantities: Vec<Table>, seed: u64) -> Result<Samples, Diagnostic> {
+        let split = Split::new(plan, quantities, seed)?;
         let mut names: Vec<String> = plan.split.iter().map(|part| part.name.clone()).collect();
         if names.is_empty() {
             names.push("train".into());
@@ -44,7 +71,15 @@ impl Samples {
         let positions =
             plan.binders.iter().enumerate().map(|(b, binder)| positions(plan, b, binder)).collect();
         let parts = names.iter().map(|_| vec![]).collect();
-        let mut samples = Samples { positions, parts, names, dropped: Dropped::default(), split };
+        let mut samples = Samples {
+            positions,
+            parts,
+            names,
+            dropped: Dropped::default(),
+            excluded: 0,
+            split,
+            balanced: None,
+        };
         samples.assign(plan);
         samples.check_parts(plan)?;
         Ok(samples)
@@ -65,8 +100,23 @@ impl Samples {
         &self.parts[part]
     }
 
+    /// How many samples an epoch of training has, those included that balance the classes.
+    pub fn trained(&self) -> usize {
+        let part = || self.part("train").map_or(0, |part| self.samples(part).len());
+        self.balanced.as_ref().map_or_else(part, Vec::len)
+    }
+
+    /// What an epoch of training draws, if classes are balanced.
+    pub(crate) fn balanced(&self) -> Option<&[Drawn]> {
+        self.balanced.as_deref()
+    }
+
     /// All samples, those that were dropped included.
     pub fn count(&self) -> usize {
+        self.enumerated() - self.excluded
+    }
+
+    fn enumerated(&self) -> usize {
         self.positions.iter().map(Vec::len).product()
     }
 
@@ -92,7 +142,9 @@ impl Samples {
         let extent = plan.fits[fit].slabs.iter().filter(|slab| slab.is_moved());
         let mut extent =
             extent.flat_map(|slab| &plan.fields[slab.field].axes).filter(|(name, _)| name == axis);
-        let extent = extent.next().expect("what a fit reads has the axis along which it is read").1;
+        // What lies along other axes alone is the same for all parts, and is read once.
+        let Some((_, extent)) = extent.next() else { return Ok(vec![0]) };
+        let extent = *extent;
         let Some(first) = plan.split.first() else { return Ok((0..extent).collect()) };
         let train = self.part("train").ok_or_else(|| {
             Diagnostic::new(Code::E0904, first.span, "a `fit` needs a part `train`, and the split has none")
@@ -113,10 +165,11 @@ impl Samples {
 
     /// What the author of the split should know: most samples straddle, or a good part of them.
     pub fn warnings(&self, plan: &DataPlan) -> Vec<Diagnostic> {
+        let mut warnings = self.shared_inputs(plan);
         let (count, straddling) = (self.count(), self.dropped.straddling);
         // A few samples straddle wherever an axis is cut once; more than a tenth is a split that does not suit the windows.
         if straddling * 10 <= count {
-            return vec![];
+            return warnings;
         }
         let message = format!("{straddling} of {count} samples straddle the parts and are dropped");
         let warning = Diagnostic::new(Code::W0902, plan.split[0].span, message);
@@ -124,17 +177,54 @@ impl Samples {
         let here =
             format!("a sample is dropped if its positions along {} lie in several parts", join(&along));
         let help = "split along the axis in blocks (`time < …`), or along one of which a sample takes a single position";
-        vec![warning.here(here).help(help)]
+        warnings.push(warning.here(here).help(help));
+        warnings
+    }
+
+    /// Parts whose samples differ only along an axis that some field lacks: what is read of it is the same in both.
+    fn shared_inputs(&self, plan: &DataPlan) -> Vec<Diagnostic> {
+        let Some(train) = self.part("train") else { return vec![] };
+        let mut warnings = vec![];
+        for (b, binder) in plan.binders.iter().enumerate().filter(|(_, b)| self.is_split(&b.axis)) {
+            let lacks = |slab: &&stmc_ir::data::Slab| {
+                let field = &plan.fields[slab.field];
+                slab.is_moved()
+                    && matches!(field.origin, FieldOrigin::Source { .. } | FieldOrigin::Columns { .. })
+                    && field.axes.iter().all(|(name, _)| *name != binder.axis)
+            };
+            let Some(shared) = plan.slabs.iter().find(lacks) else { continue };
+            let others = |s: &SampleId| {
+                let mut positions = self.positions(*s);
+                positions.remove(b);
+                positions
+            };
+            let known: std::collections::BTreeSet<Vec<usize>> =
+                self.parts[train].iter().map(others).collect();
+            let leaks =
+                |part: &usize| *part != train && self.parts[*part].iter().any(|s| known.contains(&others(s)));
+            let Some(part) = (0..self.parts.len()).find(leaks) else { continue };
+            let (name, axis, field) = (&self.names[part], &binder.axis, &plan.fields[shared.field].name);
+            let message = format!(
+                "samples of `{name}` and `train` differ only in `{axis}`: both read the same `{field}`"
+            );
+            let help = format!("tell the parts by another axis than `{axis}`");
+            warnings.push(Diagnostic::new(Code::W0903, plan.split[part].span, message).help(help));
+        }
+        warnings
     }
 
     /// Puts every sample where its footprint belongs.
     fn assign(&mut self, plan: &DataPlan) {
-        assert!(u32::try_from(self.count()).is_ok(), "there are fewer than 2^32 samples");
+        assert!(u32::try_from(self.enumerated()).is_ok(), "there are fewer than 2^32 samples");
         let moving = self.moving(plan);
         // Samples that differ only in variables that the split does not see belong to the same place.
         let mut known: std::collections::BTreeMap<Vec<usize>, Result<usize, Reason>> = Default::default();
-        for sample in (0..self.count()).map(SampleId::from_index) {
+        for sample in (0..self.enumerated()).map(SampleId::from_index) {
             let positions = self.positions(sample);
+            if !self.is_wanted(plan, &positions) {
+                self.excluded += 1;
+                continue;
+            }
             let seen: Vec<usize> = moving.iter().map(|&b| positions[b]).collect();
             let place = *known.entry(seen).or_insert_with(|| self.place(plan, &positions));
             match place {
@@ -144,6 +234,20 @@ impl Samples {
                 Err(Reason::Nowhere) => self.dropped.nowhere += 1,
             }
         }
+    }
+
+    /// Whether the condition holds.
+    fn is_wanted(&self, plan: &DataPlan, positions: &[usize]) -> bool {
+        let Some(condition) = &plan.condition else { return true };
+        let along = |axis: &str| plan.binders.iter().position(|b| b.axis == axis).map(|b| positions[b]);
+        let lookup = |name: &str| {
+            if let Some(quantity) = self.split.quantities().iter().find(|q| q.name == name) {
+                return quantity.value(&along);
+            }
+            let variable = plan.binders.iter().position(|b| b.name == name).map(|b| positions[b]);
+            variable.or_else(|| along(name)).map(|at| at as f64)
+        };
+        condition.eval(&lookup) != 0.0
     }
 
     /// The sample variables that move something along an axis of the split.

@@ -1,9 +1,11 @@
 //! Where arrays come from. A source knows its variables and reads hyperslabs of them.
-use crate::DataError;
+use crate::csv::Table;
 use crate::map::Bytes;
 use crate::npy::NpyFile;
 use crate::npz::NpzFile;
 use crate::storms::Storms;
+use crate::{DataError, category};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,22 @@ pub trait Source: Send + Sync {
         dtype: DType,
         out: &mut [u32],
     ) -> Result<(), DataError>;
+
+    /// The names behind a variable's values, in order. Reads all of them.
+    fn categories(&self, variable: &str) -> Result<Vec<String>, DataError> {
+        category::distinct(self, variable)
+    }
+
+    /// Reads a hyperslab of a variable whose values are names out of a table, as their numbers in it.
+    fn read_categories(
+        &self,
+        variable: &str,
+        ranges: &[Range<usize>],
+        names: &[String],
+        out: &mut [u32],
+    ) -> Result<(), DataError> {
+        category::read(self, variable, ranges, names, out)
+    }
 }
 
 impl dyn Source {
@@ -37,12 +55,24 @@ impl dyn Source {
 /// Opens a source: looks at headers and directories of files, reads no values. Relative paths begin at `base`.
 pub fn open(spec: &SourceSpec, base: &Path) -> Result<Arc<dyn Source>, DataError> {
     match spec {
+        SourceSpec::File { path, .. } if is_table(path) => {
+            Ok(Arc::new(Table::open(path, base, &BTreeMap::new())?))
+        }
         SourceSpec::File { path, .. } => open_file(path, base),
+        SourceSpec::Reader { format, path, options, .. } => match format.as_str() {
+            "csv" => Ok(Arc::new(Table::open(path, base, options)?)),
+            _ => Err(DataError::unreadable(path, format!("there is no reader `{format}`; there is `csv`"))),
+        },
         SourceSpec::Generator { name, args, .. } => match name.as_str() {
             "storms" => Ok(Arc::new(Storms::new(args)?)),
             _ => Err(DataError::unreadable(name, "there is no generator of this name; there is `storms`")),
         },
     }
+}
+
+/// Tables have no mark of their own; their names tell them.
+fn is_table(path: &str) -> bool {
+    [".csv", ".tsv"].iter().any(|end| path.to_lowercase().ends_with(end))
 }
 
 fn open_file(path: &str, base: &Path) -> Result<Arc<dyn Source>, DataError> {
@@ -67,7 +97,7 @@ fn unknown_format(bytes: &[u8]) -> String {
         [b'G', b'R', b'I', b'B', ..] => "GRIB",
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "TIFF",
         [b'P', b'A', b'R', b'1', ..] => "Parquet",
-        _ => return "the format is not known; NPY and NPZ files are".into(),
+        _ => return "the format is not known; CSV, NPY and NPZ files are".into(),
     };
-    format!("{name} files are not read yet; NPY and NPZ files are")
+    format!("{name} files are not read yet; CSV, NPY and NPZ files are")
 }

@@ -1,6 +1,7 @@
 //! Which part of a split a position belongs to: the first whose predicate holds there. Parts therefore share no
 //! position. A gap belongs to no part: positions that follow too closely on another part's.
 use crate::draw::Stream;
+use crate::quantity::Table;
 use stmc_base::{Code, Diagnostic};
 use stmc_ir::data::DataPlan;
 
@@ -18,6 +19,7 @@ pub(crate) enum Place {
 /// The split of a plan, over the axes that its predicates mention.
 pub(crate) struct Split {
     axes: Vec<SplitAxis>,
+    quantities: Vec<Table>,
     /// Row-major over `axes`. Empty where that would be too large: then `place` evaluates the predicates.
     table: Vec<Place>,
 }
@@ -34,8 +36,8 @@ const LARGEST_TABLE: usize = 1 << 22;
 
 impl Split {
     /// Evaluates the predicates.
-    pub(crate) fn new(plan: &DataPlan, seed: u64) -> Result<Split, Diagnostic> {
-        let mut split = Split { axes: axes(plan, seed)?, table: vec![] };
+    pub(crate) fn new(plan: &DataPlan, quantities: Vec<Table>, seed: u64) -> Result<Split, Diagnostic> {
+        let mut split = Split { axes: axes(plan, &quantities, seed)?, quantities, table: vec![] };
         if plan.split.is_empty() {
             return Ok(split);
         }
@@ -43,7 +45,7 @@ impl Split {
         if let Some(positions) = positions.filter(|&n| n <= LARGEST_TABLE) {
             split.table = (0..positions).map(|i| split.evaluate(plan, &split.position(i))).collect();
         }
-        if plan.gap > 0 {
+        if plan.gap > 0 || !plan.near.is_empty() {
             split.open_gaps(plan)?;
         }
         Ok(split)
@@ -52,6 +54,11 @@ impl Split {
     /// The axes that the predicates mention, in the order in which they do.
     pub(crate) fn axes(&self) -> &[SplitAxis] {
         &self.axes
+    }
+
+    /// What the predicates and the condition compare besides positions.
+    pub(crate) fn quantities(&self) -> &[Table] {
+        &self.quantities
     }
 
     /// Where a position (one number per axis of the split) belongs. Without a split, all is one part.
@@ -66,7 +73,11 @@ impl Split {
     }
 
     fn evaluate(&self, plan: &DataPlan, position: &[usize]) -> Place {
+        let at = |axis: &str| self.axes.iter().position(|a| a.name == axis).map(|i| position[i]);
         let lookup = |name: &str| {
+            if let Some(quantity) = self.quantities.iter().find(|q| q.name == name) {
+                return quantity.value(&at);
+            }
             self.axes.iter().zip(position).find_map(|(axis, &i)| match axis_of(name) {
                 (of, Meaning::Position) if of == axis.name => Some(i as f64),
                 (of, Meaning::Shuffled) if of == axis.name => Some(axis.shuffled[i]),
@@ -101,7 +112,8 @@ impl Split {
         }
         let places = self.table.clone();
         for (i, place) in places.iter().enumerate().filter(|(_, place)| **place != Place::Nowhere) {
-            let before = &places[i.saturating_sub(plan.gap)..i];
+            let first = plan.near.get(i).copied().unwrap_or(i.saturating_sub(plan.gap));
+            let before = &places[first..i];
             if before.iter().any(|other| other != place && *other != Place::Nowhere) {
                 self.table[i] = Place::Gap;
             }
@@ -110,11 +122,15 @@ impl Split {
     }
 }
 
-fn axes(plan: &DataPlan, seed: u64) -> Result<Vec<SplitAxis>, Diagnostic> {
+fn axes(plan: &DataPlan, quantities: &[Table], seed: u64) -> Result<Vec<SplitAxis>, Diagnostic> {
     let mut axes: Vec<SplitAxis> = vec![];
     for part in &plan.split {
-        for variable in part.predicate.variables() {
-            let (name, meaning) = axis_of(variable);
+        let variables = part.predicate.variables();
+        let meanings = variables.iter().flat_map(|v| match quantities.iter().find(|q| q.name == **v) {
+            Some(table) => table.axes.iter().map(|(axis, _)| (axis.as_str(), Meaning::Position)).collect(),
+            None => vec![axis_of(v)],
+        });
+        for (name, meaning) in meanings {
             let at = match axes.iter().position(|axis| axis.name == name) {
                 Some(at) => at,
                 None => {

@@ -48,10 +48,15 @@ impl Storms {
         let length = whole(args, "length", 20, 1..100_001)?;
         let count = whole(args, "count", 1000, 1..10_000_001)?;
         let seed = whole(args, "seed", 0, 0..1 << 53)?;
-        let axes =
-            [count, length, size, size].map(|n| SchemaAxis::new("", n as usize));
+        let axes = [count, length, size, size].map(|n| SchemaAxis::new("", n as usize));
         let unit = Some("mm/h".into());
-        let variable = Variable { name: String::new(), dtype: "f32".into(), axes: axes.into(), unit, ..Variable::default() };
+        let variable = Variable {
+            name: String::new(),
+            dtype: "f32".into(),
+            axes: axes.into(),
+            unit,
+            ..Variable::default()
+        };
         let origin = format!("storms(size: {size}, length: {length}, count: {count}, seed: {seed})");
         Ok(Storms {
             schema: SourceSchema { origin, variables: vec![variable] },

@@ -120,7 +120,7 @@ fn mistakes_are_named_with_the_path() {
     };
     let good = npy(1, &header("<f4", false, "(2, 3)"), &[0; 24]);
     check(&[], "the file is empty");
-    check(b"latitude,longitude\n", "the format is not known; NPY and NPZ files are");
+    check(b"latitude,longitude\n", "the format is not known; CSV, NPY and NPZ files are");
     check(b"CDF\x01", "NetCDF files are not read yet");
     check(b"\x89HDF\r\n", "HDF5 or NetCDF-4 files are not read yet");
     check(&good[..8], "the NPY header is damaged: the header is cut short");

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stmc_base::{SourceId, Span};
 use stmc_data::{Dataset, Samples, write_npy};
-use stmc_ir::data::{Binder, DataPlan, Field, FieldOrigin, FitPlan, Part, Slab, SlabRange, SourceSpec};
+use stmc_ir::data::{
+    Binder, DataPlan, Field, FieldOrigin, FitPlan, Part, Reading, Slab, SlabRange, SourceSpec,
+};
 use stmc_ir::device::Scalars;
 use stmc_ir::host::{HostBinary, HostExpr};
 use stmc_ir::kernel_interpret::Interpreter;
@@ -95,6 +97,8 @@ fn plan() -> DataPlan {
         dtype: DType::F32,
         axes: axes.iter().map(|a| (a.0.to_string(), a.1)).collect(),
         unit: None,
+        // A value that is no number is to reach the loss.
+        reading: Reading { optional: true, ..Reading::default() },
         span: here,
     };
     let source = |source| FieldOrigin::Source { source, variable: String::new() };

@@ -2,11 +2,11 @@
 use super::DataState;
 use super::samples::{sample, sample_parts};
 use crate::axis::Naming;
-use crate::builtins::Builtin;
+use crate::builtins::{Bound, Builtin, Touched};
 use crate::elab::{Context, Elab, Eval};
 use crate::fit::as_streamed;
 use crate::scope::{Env, Scope};
-use crate::value::{Tensor, Value};
+use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::data::{FieldOrigin, Slab, SlabRange};
 use stmc_ir::module::InputRole;
@@ -32,25 +32,24 @@ enum At {
     Range(Option<i64>, Option<i64>),
 }
 
-/// Besides the functions of one number, what may stand under an index: it works element by element, or reads each of its
-/// arguments under the same index.
-const BY_ELEMENT: &[&str] = &[
-    "where",
-    "div",
-    "mod",
-    "log10",
-    "radians",
-    "f32",
-    "i32",
-    "stop_gradient",
-    "zeros",
-    "ones",
-    "one_hot",
-    "concat",
-    "stack",
-    "len",
-    "fit",
-];
+impl At {
+    /// Whether the axis goes.
+    fn drops(self) -> bool {
+        matches!(self, At::Binder(..) | At::Fixed(_))
+    }
+}
+
+/// What stands behind an axis in an index.
+#[derive(Clone, Copy)]
+enum Position {
+    At(At),
+    /// A tensor of positions.
+    LookUp(Tensor),
+}
+
+/// Functions whose axes are those of what they read, under the index that stands around.
+const READ_UNDER_INDEX: &[&str] =
+    &["coord", "month", "year", "day_of_year", "years", "around", "fit", "axes"];
 
 impl<'a> Elab<'a> {
     /// The block being read.
@@ -69,7 +68,7 @@ impl<'a> Elab<'a> {
         let decl = data.decl;
         let (expr, scope) = (part_expr(decl, name), self.sample_scope());
         let value = self.lazily(expr, &scope)?;
-        self.tensor(&crate::value::Spanned { value, span: expr.span }, None)
+        self.tensor(&Spanned { value, span: expr.span }, None)
     }
 
     /// The scope of a sample's parts: the block's, the sample variables and the `let`s of the sample.
@@ -117,36 +116,71 @@ impl<'a> Elab<'a> {
             };
         }
         let mut more = vec![];
+        let mut looked_up = vec![];
         for arg in args {
             let label = arg.label.as_ref().expect("checked above");
             let at = self.position_of(&arg.value, env)?;
             for axis in self.axis_ref(label, env, Naming::Old)? {
-                more.push(Indexed { axis, at, span: label.span, used: false });
+                match at {
+                    Position::At(at) => more.push(Indexed { axis, at, span: label.span, used: false }),
+                    Position::LookUp(tensor) => looked_up.push((axis, tensor, label.span)),
+                }
             }
         }
+        // What is looked up along an axis is taken from all of it, whatever index stands around.
+        let all = std::mem::take(&mut self.open_data_mut().index);
+        let (hidden, kept): (Vec<Indexed>, Vec<Indexed>) =
+            all.into_iter().partition(|i| looked_up.iter().any(|l| l.0 == i.axis));
+        let before = kept.len();
         let data = self.open_data_mut();
-        if let Some(twice) = more.iter().find(|m| data.index.iter().any(|i| i.axis == m.axis)) {
-            let span = twice.span;
-            return Err(self.unbuilt(span, "indexing an axis that is indexed already"));
-        }
-        let before = data.index.len();
+        data.index = kept;
         data.index.extend(more);
         let value = self.eval(base, env);
         let indices: Vec<Indexed> = self.open_data_mut().index.drain(before..).collect();
-        let value = value?;
-        if let (Some(unused), Value::Tensor(t)) = (indices.iter().find(|i| !i.used), value.clone().plain()) {
-            return Err(self.no_axis(t, unused.axis, unused.span));
+        self.open_data_mut().index.extend(hidden);
+        let Value::Tensor(mut tensor) = value?.plain() else {
+            return Err(self.fail(Code::E0403, base.span, "only tensors have axes"));
+        };
+        for index in indices {
+            tensor = self.applied_index(tensor, &index)?;
         }
-        Ok(value)
+        for (axis, at, span) in looked_up {
+            for hidden in self.open_data_mut().index.iter_mut().filter(|i| i.axis == axis) {
+                hidden.used = true;
+            }
+            let at = Spanned { value: Value::Tensor(at), span };
+            tensor = self.index_axis(tensor, axis, &at, span)?;
+        }
+        Ok(Value::Tensor(tensor))
+    }
+
+    /// An index that the fields below have taken into account; or, of a tensor that was there already, a slice of it.
+    fn applied_index(&mut self, tensor: Tensor, index: &Indexed) -> Eval<Tensor> {
+        let Indexed { axis, at, span, used } = *index;
+        let has = self.ty(tensor).has(axis);
+        match at {
+            _ if used && !(has && at.drops()) => Ok(tensor),
+            _ if !has => Err(self.no_axis(tensor, axis, span)),
+            At::Fixed(i) if !used => {
+                self.index_axis(tensor, axis, &Spanned { value: Value::Int(i), span }, span)
+            }
+            At::Range(a, b) if !used => {
+                self.index_axis(tensor, axis, &Spanned { value: Value::Range(a, b), span }, span)
+            }
+            _ => {
+                let message = "this index does not reach all of the expression: index its parts instead";
+                Err(self.fail(Code::E0905, span, message))
+            }
+        }
     }
 
     /// What an index says.
-    fn position_of(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<At> {
+    fn position_of(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Position> {
         let ExprKind::Range { start, end } = &expr.kind else {
-            return match self.eval(expr, env)? {
-                Value::Int(i) => Ok(At::Fixed(i)),
-                Value::Position(binder, k) => Ok(At::Binder(binder, k)),
-                Value::Tensor(_) => Err(self.unbuilt(expr.span, "looking data up by data")),
+            return match self.eval(expr, env)?.plain() {
+                Value::Int(i) => Ok(Position::At(At::Fixed(i))),
+                Value::Position(binder, k) => Ok(Position::At(At::Binder(binder, k))),
+                Value::Tensor(t) => Ok(Position::LookUp(t)),
                 other => Err(self.wrong_kind(&other, "a position or a range", expr.span)),
             };
         };
@@ -156,10 +190,10 @@ impl<'a> Elab<'a> {
                 if last <= first {
                     return Err(self.fail(Code::E0208, expr.span, "this range is empty: ends are exclusive"));
                 }
-                Ok(At::Span(a, first, (last - first) as usize))
+                Ok(Position::At(At::Span(a, first, (last - first) as usize)))
             }
             (None | Some(Value::Int(_)), None | Some(Value::Int(_))) => match self.eval(expr, env)? {
-                Value::Range(a, b) => Ok(At::Range(a, b)),
+                Value::Range(a, b) => Ok(Position::At(At::Range(a, b))),
                 _ => unreachable!("a range is a range"),
             },
             _ => {
@@ -169,27 +203,39 @@ impl<'a> Elab<'a> {
         }
     }
 
-    /// Only what works element by element can stand under an index.
-    pub(crate) fn check_index_context(&mut self, builtin: &Builtin, span: Span) -> Eval<()> {
-        let elementwise = BY_ELEMENT.contains(&builtin.name) || crate::host::function(builtin.name).is_some();
-        let data = self.open_data();
-        if !elementwise && !data.index.is_empty() {
-            return Err(
-                self.unbuilt(span, &format!("`{}` under an index (index its operand instead)", builtin.name))
-            );
+    /// Under an index can stand what works element by element, and what touches no axis that is indexed.
+    pub(crate) fn check_index_context(&mut self, builtin: &Builtin, bound: &Bound<'a>) -> Eval<()> {
+        let index = &self.open_data().index;
+        if index.is_empty() || READ_UNDER_INDEX.contains(&builtin.name) {
+            return Ok(());
+        }
+        let touched = bound.touched_axes(builtin);
+        let meets = |axis: &AxisId| index.iter().any(|i| i.axis == *axis);
+        let words = |name: &str| index.iter().any(|i| self.axis_name(i.axis) == name);
+        let clashes = match &touched {
+            Touched::Axes(axes, names) => axes.iter().any(meets) || names.iter().any(|n| words(n)),
+            Touched::All => true,
+        };
+        if clashes {
+            let message =
+                format!("`{}` does not work step by step along an axis that is indexed here", builtin.name);
+            let diagnostic = Diagnostic::new(Code::E0905, bound.span, message);
+            return Err(self
+                .error(diagnostic.help("index its operand instead: `f(x[time: t])`, not `f(x)[time: t]`")));
         }
         Ok(())
     }
 
     /// A field, as far as it is read here.
     pub(crate) fn field(&mut self, number: usize, span: Span) -> Eval<Tensor> {
+        let number = self.patched(number);
         let data = self.open_data_mut();
         let field = data.plan.fields[number].clone();
         let mut ranges = vec![];
         let mut dims = vec![];
         let mut moved = false;
         for (name, extent) in &field.axes {
-            let axis = self.program_axis(name);
+            let axis = self.data_axis(name);
             let range = self.field_range(axis, name, *extent, &field.origin)?;
             moved |= range.binder.is_some();
             if range.keep {
@@ -200,11 +246,15 @@ impl<'a> Elab<'a> {
         let batch = self.batch();
         let data = self.open_data_mut();
         let slab = Slab { field: number, range: ranges };
+        let sampled = data.stream.is_none();
         let slabs = if data.stream.is_some() { &mut data.fit_slabs } else { &mut data.plan.slabs };
         let place = slabs.iter().position(|s| *s == slab).unwrap_or_else(|| {
             slabs.push(slab);
             slabs.len() - 1
         });
+        if sampled && !data.touched.contains(&place) {
+            data.touched.push(place);
+        }
         let samples = Dim { axis: batch, extent: data.batch };
         let order: Vec<Dim> = moved.then_some(samples).into_iter().chain(dims).collect();
         let axes = order.iter().map(|d| d.axis).collect();
@@ -213,6 +263,18 @@ impl<'a> Elab<'a> {
         };
         let tensor = self.input(InputRole::Slab { slab: place, axes }, ty);
         Ok(as_streamed(self, tensor))
+    }
+
+    /// A fitted field may have an axis that a function declares: its owner stands behind its name.
+    pub(crate) fn data_axis_name(&self, axis: AxisId) -> String {
+        let axes = self.axes.borrow();
+        let axis = axes.get(axis);
+        if axis.owner.is_empty() { axis.name.clone() } else { format!("{}@{}", axis.name, axis.owner) }
+    }
+
+    fn data_axis(&self, name: &str) -> AxisId {
+        let (name, owner) = name.split_once('@').unwrap_or((name, ""));
+        self.axes.borrow_mut().axis(name, owner)
     }
 
     fn field_range(
@@ -224,28 +286,47 @@ impl<'a> Elab<'a> {
     ) -> Eval<SlabRange> {
         let whole = SlabRange { binder: None, offset: 0, len: extent, keep: true };
         let data = self.open_data_mut();
-        if data.stream == Some(axis) && matches!(origin, FieldOrigin::Source { .. }) {
+        if data.stream == Some(axis) && !matches!(origin, FieldOrigin::Fit { .. }) {
             return Ok(SlabRange { binder: Some(0), offset: 0, len: 1, keep: false });
         }
-        let Some(indexed) = data.index.iter_mut().rev().find(|i| i.axis == axis) else { return Ok(whole) };
-        indexed.used = true;
-        let (at, span) = (indexed.at, indexed.span);
+        let mut range = whole;
+        // `x[time: t - 12 .. t][time: -1]`: the index nearest to the field comes first.
+        for i in (0..data.index.len()).rev() {
+            let indexed = &mut self.open_data_mut().index[i];
+            if indexed.axis != axis || !range.keep {
+                continue;
+            }
+            indexed.used = true;
+            let (at, span) = (indexed.at, indexed.span);
+            range = self.narrowed(range, at, name, span)?;
+        }
+        Ok(range)
+    }
+
+    /// The steps of a range that an index takes.
+    fn narrowed(&mut self, range: SlabRange, at: At, name: &str, span: Span) -> Eval<SlabRange> {
         let what = format!("`{name}`");
+        let moved = |binder: usize, first: i64, len: usize, keep: bool| SlabRange {
+            binder: Some(binder),
+            offset: range.offset + first as isize,
+            len,
+            keep,
+        };
         match at {
-            At::Binder(binder, k) => {
-                Ok(SlabRange { binder: Some(binder), offset: k as isize, len: 1, keep: false })
+            At::Binder(..) | At::Span(..) if range.binder.is_some() => {
+                let message = format!("two sample variables would move along {what}");
+                Err(self.fail(Code::E0905, span, message))
             }
-            At::Span(binder, first, len) => {
-                Ok(SlabRange { binder: Some(binder), offset: first as isize, len, keep: true })
-            }
+            At::Binder(binder, k) => Ok(moved(binder, k, 1, false)),
+            At::Span(binder, first, len) => Ok(moved(binder, first, len, true)),
             At::Fixed(i) => {
-                let start = if i < 0 { i + extent as i64 } else { i };
-                let (start, _) = self.bounds((Some(start), Some(start + 1)), extent, &what, span)?;
-                Ok(SlabRange { binder: None, offset: start as isize, len: 1, keep: false })
+                let start = if i < 0 { i + range.len as i64 } else { i };
+                let (start, _) = self.bounds((Some(start), Some(start + 1)), range.len, &what, span)?;
+                Ok(SlabRange { offset: range.offset + start as isize, len: 1, keep: false, ..range })
             }
             At::Range(a, b) => {
-                let (start, len) = self.bounds((a, b), extent, &what, span)?;
-                Ok(SlabRange { binder: None, offset: start as isize, len, keep: true })
+                let (start, len) = self.bounds((a, b), range.len, &what, span)?;
+                Ok(SlabRange { offset: range.offset + start as isize, len, ..range })
             }
         }
     }

@@ -1,10 +1,11 @@
-//! The `sample` line: its variables and parts. And what is done to samples of the train part: `augment`.
+//! The `sample` line: its variables and parts.
+use super::predicate::predicate;
 use crate::axis::Naming;
 use crate::elab::{Elab, Eval};
 use std::sync::Arc;
 use stmc_base::Code;
 use stmc_ir::data::Binder;
-use stmc_syntax::ast::{self, DataKind, ExprKind};
+use stmc_syntax::ast::{self, DataKind};
 
 /// The line. `None`: the block has none.
 pub(super) fn sample(decl: &ast::DataDecl) -> Option<&ast::Sample> {
@@ -25,9 +26,6 @@ pub(super) fn binders<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<
         let message = format!("`{}` has no `sample`", decl.name.text);
         return Err(elab.fail(Code::E0905, decl.name.span, message));
     };
-    if let Some(condition) = &sample.condition {
-        return Err(elab.unbuilt(condition.span, "a condition on samples"));
-    }
     for binder in &sample.binders {
         let env = elab.open_data().env.clone();
         let axis = elab.one_axis(&binder.over, &env, Naming::Old)?;
@@ -54,29 +52,10 @@ pub(super) fn binders<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<
             step: step as usize,
         });
     }
-    Ok(())
-}
-
-/// Flips of training samples.
-pub(super) fn augment<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()> {
-    for statement in &decl.statements {
-        let DataKind::Augment(calls) = &statement.kind else { continue };
-        for call in calls {
-            let ExprKind::Call { callee, args } = &call.kind else {
-                return Err(elab.fail(Code::E0905, call.span, "an augmentation is called: `flip(row)`"));
-            };
-            match callee.name() {
-                Some(name) if &*name.text == "flip" => {}
-                _ => return Err(elab.unbuilt(callee.span, "an augmentation other than `flip`")),
-            }
-            for arg in args {
-                let env = elab.open_data().env.clone();
-                for axis in elab.axis_set(&arg.value, &env, Naming::Old)? {
-                    let name = elab.axis_name(axis);
-                    elab.open_data_mut().plan.flips.push(name);
-                }
-            }
-        }
+    if let Some(condition) = &sample.condition {
+        let scope = elab.sample_scope();
+        let condition = predicate(elab, condition, &scope)?;
+        elab.open_data_mut().plan.condition = Some(condition);
     }
     Ok(())
 }

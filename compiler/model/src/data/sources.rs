@@ -1,10 +1,11 @@
 //! The `from` lines.
 use crate::elab::{Elab, Eval, Failed};
 use crate::settings::Settings;
+use crate::value::Value;
 use std::collections::BTreeMap;
-use stmc_base::{Code, Diagnostic};
-use stmc_ir::data::SourceSpec;
-use stmc_syntax::ast::{self, DataKind, ExprKind};
+use stmc_base::{Code, Diagnostic, Span};
+use stmc_ir::data::{Setting, SourceSpec};
+use stmc_syntax::ast::{self, Arg, DataKind, ExprKind};
 
 /// The `from` lines, their settings evaluated.
 pub(crate) fn sources<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<Vec<SourceSpec>> {
@@ -40,29 +41,73 @@ fn source<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<SourceSpec> {
         ExprKind::Str(path) => Ok(SourceSpec::File { path: path.to_string(), span: expr.span }),
         ExprKind::Call { callee, args } => {
             let Some(name) = callee.name() else {
-                return Err(elab.fail(Code::E0905, expr.span, "a source is a path or a generator"));
+                return Err(elab.fail(Code::E0905, expr.span, "a source is a path, a reader or a generator"));
             };
-            let top = elab.tops[0].clone();
-            let mut numbers = BTreeMap::new();
-            for arg in args {
-                let Some(label) = arg.label.as_ref().and_then(|l| l.word()) else {
-                    return Err(elab.fail(
-                        Code::E0905,
-                        arg.span,
-                        "a generator's arguments have names: `size: 32`",
-                    ));
-                };
-                match elab.eval(&arg.value, &top)?.scalar() {
-                    Some(x) => numbers.insert(label.text.to_string(), x),
-                    None => return Err(elab.fail(Code::E0905, arg.value.span, "a number is needed here")),
-                };
+            match args.split_first() {
+                Some((Arg { label: None, value: path, .. }, settings)) => {
+                    reader(elab, &name.text, path, settings, expr.span)
+                }
+                _ => generator(elab, &name.text, args, expr.span),
             }
-            Ok(SourceSpec::Generator { name: name.text.to_string(), args: numbers, span: expr.span })
         }
         _ => Err(elab.fail(
             Code::E0905,
             expr.span,
             "a source is a path in quotes or a generator: `storms(size: 32)`",
         )),
+    }
+}
+
+/// `csv("ecg.csv", header: false)`
+fn reader<'a>(
+    elab: &mut Elab<'a>,
+    format: &str,
+    path: &'a ast::Expr,
+    settings: &'a [Arg],
+    span: Span,
+) -> Eval<SourceSpec> {
+    let top = elab.tops[0].clone();
+    let Value::Str(file) = elab.eval(path, &top)? else {
+        let diagnostic = Diagnostic::new(Code::E0905, path.span, "a reader is given a path in quotes");
+        return Err(elab.error(diagnostic.help("a generator's arguments have names: `storms(size: 32)`")));
+    };
+    let mut options = BTreeMap::new();
+    for arg in settings {
+        let label = label(elab, arg)?;
+        let setting = match (elab.eval(&arg.value, &top)?, arg.value.name()) {
+            (Value::Bool(b), _) => Setting::Bool(b),
+            (Value::Str(text), _) => Setting::Text(text.to_string()),
+            // `bands: time`
+            (_, Some(word)) => Setting::Text(word.text.to_string()),
+            (value, None) => match value.number() {
+                Some(x) => Setting::Number(x),
+                None => {
+                    return Err(elab.wrong_kind(&value, "a number, a truth value or a text", arg.value.span));
+                }
+            },
+        };
+        options.insert(label, setting);
+    }
+    Ok(SourceSpec::Reader { format: format.into(), path: file.to_string(), options, span })
+}
+
+/// `storms(size: 32)`
+fn generator<'a>(elab: &mut Elab<'a>, name: &str, args: &'a [Arg], span: Span) -> Eval<SourceSpec> {
+    let top = elab.tops[0].clone();
+    let mut numbers = BTreeMap::new();
+    for arg in args {
+        let label = label(elab, arg)?;
+        match elab.eval(&arg.value, &top)?.scalar() {
+            Some(x) => numbers.insert(label, x),
+            None => return Err(elab.fail(Code::E0905, arg.value.span, "a number is needed here")),
+        };
+    }
+    Ok(SourceSpec::Generator { name: name.into(), args: numbers, span })
+}
+
+fn label(elab: &mut Elab<'_>, arg: &Arg) -> Eval<String> {
+    match arg.label.as_ref().and_then(|l| l.word()) {
+        Some(label) => Ok(label.text.to_string()),
+        None => Err(elab.fail(Code::E0905, arg.span, "a source's settings have names: `size: 32`")),
     }
 }

@@ -1,22 +1,21 @@
 //! The `split` line: predicates over positions.
+use super::predicate::predicate;
 use super::samples::sample;
-use crate::axis::Naming;
 use crate::elab::{Elab, Eval};
 use crate::resolve::Resolved;
 use crate::scope::Env;
-use stmc_base::{Code, Diagnostic};
-use stmc_ir::HostExpr;
-use stmc_ir::data::Part;
-use stmc_ir::host::{HostBinary, HostUnary};
+use crate::value::Value;
+use stmc_base::{Code, Diagnostic, date};
+use stmc_ir::data::{DataPlan, Part};
 use stmc_syntax::ast::{self, DataKind, ExprKind};
 
 /// The axis whose positions the split tells apart: the first that a predicate names, else the first sample variable's.
-pub(super) fn axis(decl: &ast::DataDecl, resolved: &Resolved) -> String {
+pub(super) fn axis(decl: &ast::DataDecl, resolved: &Resolved, plan: &DataPlan) -> String {
     let mut found = None;
     for statement in &decl.statements {
         if let DataKind::Split(record) = &statement.kind {
             for entry in &record.entries {
-                find_axis(&entry.value, resolved, &mut found);
+                find_axis(&entry.value, resolved, plan, &mut found);
             }
         }
     }
@@ -26,18 +25,22 @@ pub(super) fn axis(decl: &ast::DataDecl, resolved: &Resolved) -> String {
     found.or_else(first).unwrap_or_else(|| "batch".into())
 }
 
-fn find_axis(expr: &ast::Expr, resolved: &Resolved, found: &mut Option<String>) {
+fn find_axis(expr: &ast::Expr, resolved: &Resolved, plan: &DataPlan, found: &mut Option<String>) {
     if found.is_some() {
         return;
     }
     match &expr.kind {
+        ExprKind::Name(name) if plan.fields.iter().any(|f| *f.name == **name) => {
+            let field = plan.fields.iter().find(|f| *f.name == **name);
+            *found = field.and_then(|f| f.axes.first()).map(|(axis, _)| axis.clone());
+        }
         ExprKind::Name(name) if resolved.axes.contains_key(name) => *found = Some(name.to_string()),
         ExprKind::Binary { left, right, .. } => {
-            find_axis(left, resolved, found);
-            find_axis(right, resolved, found);
+            find_axis(left, resolved, plan, found);
+            find_axis(right, resolved, plan, found);
         }
-        ExprKind::Unary { operand, .. } => find_axis(operand, resolved, found),
-        ExprKind::Call { args, .. } => args.iter().for_each(|a| find_axis(&a.value, resolved, found)),
+        ExprKind::Unary { operand, .. } => find_axis(operand, resolved, plan, found),
+        ExprKind::Call { args, .. } => args.iter().for_each(|a| find_axis(&a.value, resolved, plan, found)),
         _ => {}
     }
 }
@@ -57,10 +60,13 @@ pub(super) fn split<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()
     for entry in &record.entries {
         match &*entry.key.text {
             "gap" => {
-                let gap = elab.int(&entry.value, &env)?;
-                elab.open_data_mut().plan.gap = usize::try_from(gap).unwrap_or(0);
+                gap(elab, &entry.value, &env)?;
             }
-            "together" => return Err(elab.unbuilt(entry.span, "`together`")),
+            "together" => {
+                let message = "groups are kept together where they are drawn";
+                let diagnostic = Diagnostic::new(Code::E0905, entry.span, message);
+                return Err(elab.error(diagnostic.help("`shuffled(row, together: plant) < 10%`")));
+            }
             name => {
                 let predicate = predicate(elab, &entry.value, &env)?;
                 let part = Part { name: name.to_string(), predicate, span: entry.span };
@@ -75,47 +81,61 @@ pub(super) fn split<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()
     Ok(())
 }
 
-/// A predicate over positions.
-fn predicate<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<HostExpr> {
-    match &expr.kind {
-        ExprKind::Name(name) if &**name == "rest" => Ok(HostExpr::Const(1.0)),
-        ExprKind::Name(name) if elab.resolved.axes.contains_key(name) => Ok(HostExpr::var(name)),
-        ExprKind::Call { callee, args } if callee.name().is_some_and(|n| &*n.text == "shuffled") => {
-            if let Some(extra) = args.get(1) {
-                return Err(elab.unbuilt(extra.span, "drawing within groups"));
+/// Steps or time that lies between two parts.
+fn gap<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<()> {
+    match elab.eval(expr, env)? {
+        Value::Int(steps) if steps >= 0 => {
+            elab.open_data_mut().plan.gap = steps as usize;
+            Ok(())
+        }
+        Value::Float(steps) if steps >= 0.0 && steps.fract() == 0.0 => {
+            elab.open_data_mut().plan.gap = steps as usize;
+            Ok(())
+        }
+        Value::Quantity(x, unit) => match time_before(x, &unit) {
+            Some(before) => gap_in_time(elab, expr, &before),
+            None => {
+                let diagnostic =
+                    Diagnostic::new(Code::E0905, expr.span, format!("`{unit}` is no unit of time"));
+                Err(elab.error(
+                    diagnostic.help("hours, days, weeks, months or years; a plain number counts steps"),
+                ))
             }
-            let Some(arg) = args.first() else {
-                return Err(elab.fail(
-                    Code::E0905,
-                    expr.span,
-                    "`shuffled` draws from an axis: `shuffled(time) < 80%`",
-                ));
-            };
-            let axis = elab.one_axis(&arg.value, env, Naming::Old)?;
-            Ok(HostExpr::Var(format!("shuffled({})", elab.axis_name(axis))))
-        }
-        ExprKind::Unary { op: ast::UnaryOp::Not, operand } => {
-            Ok(HostExpr::unary(HostUnary::Not, predicate(elab, operand, env)?))
-        }
-        ExprKind::Binary { op: ast::BinaryOp::In, left, right, .. } => {
-            let value = predicate(elab, left, env)?;
-            let mut any = HostExpr::Const(0.0);
-            for element in elab.elements(right, env)? {
-                let Some(x) = element.scalar() else {
-                    return Err(elab.unbuilt(right.span, "a split by names"));
-                };
-                let same = HostExpr::binary(HostBinary::Eq, value.clone(), HostExpr::Const(x));
-                any = HostExpr::binary(HostBinary::Or, any, same);
-            }
-            Ok(any)
-        }
-        ExprKind::Binary { op, left, right, .. } => {
-            let op = crate::host::operator(*op).expect("`in` was handled");
-            Ok(HostExpr::binary(op, predicate(elab, left, env)?, predicate(elab, right, env)?))
-        }
-        _ => match elab.eval(expr, env)?.host() {
-            Some(host) => Ok(host),
-            None => Err(elab.unbuilt(expr.span, "a split by anything but positions along axes")),
         },
+        other => Err(elab.wrong_kind(&other, "a number of steps, or a time such as `12 months`", expr.span)),
     }
+}
+
+/// The moment so much before another. `None`: the unit is not one of time.
+fn time_before(x: f64, unit: &str) -> Option<Box<dyn Fn(f64) -> f64>> {
+    let days = |length: f64| -> Option<Box<dyn Fn(f64) -> f64>> { Some(Box::new(move |t| t - x * length)) };
+    let months = |each: f64| -> Option<Box<dyn Fn(f64) -> f64>> {
+        Some(Box::new(move |t| date::months_later(t, -(x * each) as i64)))
+    };
+    match unit {
+        "hour" | "hours" => days(1.0 / 24.0),
+        "day" | "days" => days(1.0),
+        "week" | "weeks" => days(7.0),
+        "month" | "months" => months(1.0),
+        "year" | "years" => months(12.0),
+        _ => None,
+    }
+}
+
+fn gap_in_time(elab: &mut Elab<'_>, expr: &ast::Expr, before: &dyn Fn(f64) -> f64) -> Eval<()> {
+    let name = elab.open_data().split_axis.clone();
+    let coordinates = elab.open_data().bound.coordinates(&name);
+    let moments = coordinates.filter(|(c, _)| c.is_time()).and_then(|(c, extent)| c.values(extent));
+    let Some(moments) = moments else {
+        let message = format!("the split is along `{name}`, which has no dates in the data");
+        let help = "a plain number counts steps";
+        return Err(elab.error(Diagnostic::new(Code::E0905, expr.span, message).help(help)));
+    };
+    // Steps of a monthly mean may lie on the first or the middle of their months: half a day is no difference.
+    let near = |i: usize| {
+        let bound = before(moments[i]) - 0.5;
+        moments[..i].iter().position(|t| *t >= bound).unwrap_or(i)
+    };
+    elab.open_data_mut().plan.near = (0..moments.len()).map(near).collect();
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stmc_base::schema::{SchemaAxis, SourceSchema, Variable};
 use stmc_base::{SourceId, Span};
 use stmc_data::{DataError, Dataset, Source};
-use stmc_ir::data::{Binder, DataPlan, Field, FieldOrigin, Part, Slab, SlabRange, SourceSpec};
+use stmc_ir::data::{Binder, DataPlan, Field, FieldOrigin, Part, Reading, Slab, SlabRange, SourceSpec};
 use stmc_ir::host::{HostBinary, HostExpr};
 use stmc_ir::program::{Buffer, BufferDim, BufferKind};
 use stmc_ir::{DType, host};
@@ -63,6 +63,7 @@ pub fn plan(axes: &[(&str, usize)]) -> DataPlan {
             dtype: DType::F32,
             axes: axes.iter().map(|&(name, extent)| (name.into(), extent)).collect(),
             unit: None,
+            reading: Reading::default(),
             span: span(),
         }],
         ..DataPlan::default()
