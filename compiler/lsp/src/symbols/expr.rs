@@ -128,7 +128,8 @@ impl<'a> Walk<'a> {
     // ------------------------------------------------------------ names
 
     fn name(&mut self, name: &str, span: Span, written: Written) -> Known {
-        match self.value_named(name).or_else(|| self.axis_named(name)) {
+        let axis = || self.axis_named(name).filter(|_| !self.is_word(name));
+        match self.value_named(name).or_else(axis) {
             Some(id) => {
                 self.write(self.word(span, name), id, written);
                 self.known_of(id)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Sources, Span};
-use stmc_model::Resolved;
+use stmc_model::{Resolved, vocabulary};
 use stmc_syntax::ast::{self, DataKind, ItemKind, StmtKind};
 
 /// What can be said of a value without evaluating it.
@@ -28,6 +28,8 @@ pub(super) enum Known {
 pub(super) struct Scope {
     pub names: Vec<(Arc<str>, SymbolId)>,
     pub axes: Vec<(Arc<str>, SymbolId)>,
+    /// Bound by the language: the `step` of an optimizer.
+    pub words: &'static [&'static str],
     pub span: Span,
 }
 
@@ -123,7 +125,7 @@ impl<'a> Walk<'a> {
     // ------------------------------------------------------------ scopes
 
     pub(super) fn within<T>(&mut self, span: Span, walk: impl FnOnce(&mut Self) -> T) -> T {
-        self.scopes.push(Scope { names: vec![], axes: vec![], span });
+        self.scopes.push(Scope { names: vec![], axes: vec![], words: &[], span });
         let result = walk(self);
         self.scopes.pop();
         result
@@ -156,6 +158,12 @@ impl<'a> Walk<'a> {
     /// The symbol of a name that is no axis.
     pub(super) fn value_named(&self, name: &str) -> Option<SymbolId> {
         self.local(name).or_else(|| self.tops[self.unit].get(name).copied())
+    }
+
+    /// A word that the language binds, which is no axis here whatever axes there are.
+    pub(super) fn is_word(&self, name: &str) -> bool {
+        let here = self.scopes.iter().any(|s| s.words.contains(&name));
+        here || vocabulary::function(name).is_some() || vocabulary::constant(name).is_some()
     }
 
     pub(super) fn local(&self, name: &str) -> Option<SymbolId> {
@@ -272,6 +280,7 @@ impl<'a> Walk<'a> {
                 w.parameter_list(&o.settings);
                 w.bind(&o.weight, Kind::Input, o.weight.span, None);
                 w.bind(&o.gradient, Kind::Input, o.gradient.span, None);
+                w.scopes.last_mut().expect("it was opened").words = &["step"];
                 w.block(&o.body, &[]);
             }),
             ItemKind::Train(t) => self.train(t, span),
