@@ -108,10 +108,9 @@ pub(crate) fn parts<'t>(text: &'t str, parameters: &[String], names: &Names) -> 
     parts
 }
 
-/// The words that stand before `=`, `:` or `~`, or after `let`, `axis` and the like: names of the text's own.
+/// The words that stand before `=` or `~`, or after `let`, `axis` and the like: names of the text's own.
 fn declared<'t>(code: &[&Token<'t>]) -> BTreeSet<&'t str> {
-    let declares =
-        |t: &Token| matches!(t.text, "let" | "axis" | "carry" | "param" | "for" | "layer" | "fn" | "axes");
+    let declares = |t: &Token| ITEMS.contains(&t.text) || STATEMENTS.contains(&t.text) || t.text == "for";
     let mut own = BTreeSet::new();
     for pair in code.windows(2) {
         let is_word = |t: &Token| t.kind == Kind::Word;

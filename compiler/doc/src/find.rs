@@ -37,7 +37,7 @@ pub fn find<'l>(library: &'l Library, name: &str) -> Found<'l> {
     Found::Nothing(nearest(name, &names).or_else(|| nearest(last, &names)))
 }
 
-fn entries<'l>(library: &'l Library, is: impl Fn(&Module, &Entry) -> bool) -> Vec<(&'l Module, &'l Entry)> {
+fn entries(library: &Library, is: impl Fn(&Module, &Entry) -> bool) -> Vec<(&Module, &Entry)> {
     let all = library.modules.iter().flat_map(|m| m.entries.iter().map(move |e| (m, e)));
     all.filter(|(m, e)| is(m, e)).collect()
 }

@@ -57,6 +57,15 @@ fn an_entry_says_all() {
     assert!(entry(entries[0].0, entries[0].1, Style::Colour).starts_with("\x1b[1mfn rmse"));
 }
 
+#[test]
+fn every_entry_says_what_it_is() {
+    for module in &Library::standard().modules {
+        for entry in &module.entries {
+            assert!(!entry.doc.is_empty(), "{}: `{}` has no documentation", module.name, entry.name);
+        }
+    }
+}
+
 /// What stands between two texts, each time.
 fn between<'t>(text: &'t str, before: &str, after: &str) -> Vec<&'t str> {
     text.split(before).skip(1).map(|rest| rest.split(after).next().unwrap()).collect()
