@@ -110,7 +110,8 @@ pub fn evaluation(session: &mut Session<'_>, data: &Data, entry: &str, part: &st
 /// All metrics of the part of a feed, after `step` updates.
 pub fn scores(session: &mut Session<'_>, feed: &Feed, metrics: &[Metric], step: u64) -> Result<Vec<Score>> {
     let partials = partials(session, feed, step)?;
-    let host: Vec<f64> = session.module.scalars.iter().map(|e| session.schedules.eval(e, step)).collect();
+    let now = Moment::evaluation(step);
+    let host: Vec<f64> = session.module.scalars.iter().map(|e| session.schedules.eval(e, now)).collect();
     Ok(metrics.iter().map(|m| partials.finish(m, &session.module.axes, &host)).collect())
 }
 
@@ -121,7 +122,7 @@ fn partials(session: &mut Session<'_>, feed: &Feed, step: u64) -> Result<Partial
     let mut partials = Partials::new(entry);
     let mut stream = feed.stream(Position::default(), feed.batches());
     while stream.next(session)?.is_some() {
-        session.run(feed.entry, Moment { step, pass: 0 })?;
+        session.run(feed.entry, Moment::evaluation(step))?;
         partials.add(session, entry, graph)?;
     }
     Ok(partials)

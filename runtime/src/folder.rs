@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! config.json            the sources, settings and seed
-//! fits.safetensors       what `fit` found in the data
+//! fits.safetensors       what `fit` found in the data; of later phases `fits.2.safetensors` …
 //! metrics.jsonl          one line per epoch, and some steps; cut to the checkpoint's length on resume
-//! checkpoints/000120/    weights.safetensors  optimizer.safetensors  state.json
+//! checkpoints/000120/    weights.safetensors  optimizer.safetensors  state.json; average.safetensors where averages are kept;
+//!                        an empty file `stays` where `save_every` asked for it
 //! last -> checkpoints/000120
 //! best -> checkpoints/000080
 //! curves.svg             losses and metrics by epoch
@@ -34,10 +35,23 @@ pub struct RunFolder {
 pub struct Checkpoint {
     /// By path, in disk order.
     pub weights: Named,
+    /// The averages of the weights; empty where none are kept.
+    pub averages: Named,
     /// The optimizer's state.
     pub moments: Named,
     /// Where training stood.
     pub state: State,
+    /// How long it lives.
+    pub life: Life,
+}
+
+/// How long a checkpoint lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// Until no mark names it any more.
+    Marked,
+    /// As long as the run directory.
+    Stays,
 }
 
 /// Which checkpoint.
@@ -50,11 +64,14 @@ pub enum Mark {
 }
 
 const CHECKPOINTS: &str = "checkpoints";
+const DRAFT: &str = ".draft";
 const CONFIG: &str = "config.json";
 const LOG: &str = "metrics.jsonl";
 const STATE: &str = "state.json";
 const WEIGHTS: &str = "weights.safetensors";
+const AVERAGES: &str = "average.safetensors";
 const MOMENTS: &str = "optimizer.safetensors";
+const STAYS: &str = "stays";
 
 impl Mark {
     fn name(self) -> &'static str {
@@ -131,7 +148,7 @@ impl RunFolder {
 
     fn write_version(&self, checkpoint: &Checkpoint) -> Result<String> {
         let all = self.path.join(CHECKPOINTS);
-        let draft = all.join(".draft");
+        let draft = all.join(DRAFT);
         let written = write_checkpoint(&draft, checkpoint).and_then(|()| {
             let name = unused(&all, &format!("{:06}", checkpoint.state.step));
             files::rename(&draft, &all.join(&name))?;
@@ -145,7 +162,7 @@ impl RunFolder {
         written
     }
 
-    /// Removes checkpoints that no pointer names, and drafts.
+    /// Removes drafts, and checkpoints that no pointer names and that are not to stay.
     fn sweep(&self) -> Result<()> {
         let kept: Vec<PathBuf> = [Mark::Last, Mark::Best]
             .iter()
@@ -155,7 +172,8 @@ impl RunFolder {
         let entries = std::fs::read_dir(&all).map_err(|e| RunError::file(&all, e))?;
         for entry in entries {
             let entry = entry.map_err(|e| RunError::file(&all, e))?;
-            if !kept.contains(&Path::new(CHECKPOINTS).join(entry.file_name())) {
+            let stays = entry.path().join(STAYS).exists() && entry.file_name() != DRAFT;
+            if !stays && !kept.contains(&Path::new(CHECKPOINTS).join(entry.file_name())) {
                 files::remove_folder(&entry.path())?;
             }
         }
@@ -175,12 +193,21 @@ pub fn config(path: &Path) -> Result<Config> {
 /// Reads a checkpoint. `None`: the run has none under this mark.
 pub fn load(path: &Path, mark: Mark) -> Result<Option<Checkpoint>> {
     let Some(folder) = checkpoint_folder(path, mark) else { return Ok(None) };
-    let state = folder.join(STATE);
+    let (state, averages) = (folder.join(STATE), folder.join(AVERAGES));
     Ok(Some(Checkpoint {
         weights: tensor::read(&folder.join(WEIGHTS))?,
+        averages: if averages.exists() { tensor::read(&averages)? } else { vec![] },
         moments: tensor::read(&folder.join(MOMENTS))?,
+        life: if folder.join(STAYS).exists() { Life::Stays } else { Life::Marked },
         state: serde_json::from_str(&files::read_text(&state)?).map_err(|e| RunError::file(&state, e))?,
     }))
+}
+
+/// The checkpoint that is the result of a run so far: the best of the phase that it has come to, else the last.
+pub fn kept(path: &Path) -> Result<Checkpoint> {
+    let last = load(path, Mark::Last)?.ok_or_else(|| RunError::file(path, "nothing was saved yet"))?;
+    let best = load(path, Mark::Best)?.filter(|best| best.state.phase == last.state.phase);
+    Ok(best.unwrap_or(last))
 }
 
 /// The lines of a run's log.
@@ -199,6 +226,12 @@ fn write_checkpoint(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     files::make_folder(folder)?;
     tensor::write(&folder.join(WEIGHTS), &checkpoint.weights)?;
     tensor::write(&folder.join(MOMENTS), &checkpoint.moments)?;
+    if !checkpoint.averages.is_empty() {
+        tensor::write(&folder.join(AVERAGES), &checkpoint.averages)?;
+    }
+    if checkpoint.life == Life::Stays {
+        files::replace(&folder.join(STAYS), &[])?;
+    }
     let state = serde_json::to_string_pretty(&checkpoint.state).expect("a state is plain data");
     files::replace(&folder.join(STATE), state.as_bytes())
 }
@@ -236,8 +269,10 @@ mod tests {
         let state = State { step, ..State::default() };
         Checkpoint {
             weights: vec![("w".into(), tensor.clone())],
+            averages: vec![],
             moments: vec![("m.w".into(), tensor)],
             state,
+            life: Life::Marked,
         }
     }
 

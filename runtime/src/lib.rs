@@ -28,4 +28,4 @@ pub use feed::Data;
 pub use folder::RunFolder;
 pub use session::{Moment, Session};
 pub use tensor::{Named, Tensor};
-pub use train::{Options, Outcome, Trainer, Watching};
+pub use train::{Handed, Leg, Options, Outcome, Trainer, Watching};

@@ -31,7 +31,7 @@ pub fn predict(session: &mut Session<'_>, given: &Named, step: u64) -> Result<Na
             let bits = tensor.bits_as(session.program.buffer(input.buffer).dtype);
             session.write(input.buffer, &input.batch(&bits, start, count, entry.batch))?;
         }
-        session.run(number, Moment { step, pass: 0 })?;
+        session.run(number, Moment::evaluation(step))?;
         for port in &entry.outputs {
             let OutputRole::Named { name, .. } = &port.role else { continue };
             let whole = session.tensor(port.buffer)?;

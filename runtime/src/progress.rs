@@ -11,6 +11,8 @@ pub struct Progress {
     /// Steps that were done when it began: they do not count for the speed.
     before: u64,
     total: u64,
+    /// Stands before the epoch: `phase 2 of 9, `.
+    phase: String,
 }
 
 enum Display {
@@ -21,26 +23,26 @@ enum Display {
 
 impl Progress {
     /// A bar on a terminal, else lines.
-    pub fn new(done: u64, total: u64) -> Progress {
+    pub fn new(phase: String, done: u64, total: u64) -> Progress {
         if !std::io::stderr().is_terminal() {
-            return Progress { display: Display::Lines, ..Progress::silent(done, total) };
+            return Progress { display: Display::Lines, ..Progress::silent(phase, done, total) };
         }
         let style = "{prefix} {wide_bar} {pos}/{len} steps, {eta} left{msg}";
         let style = ProgressStyle::with_template(style).expect("the template is one of ours");
         let bar = ProgressBar::new(total).with_style(style).with_position(done);
         bar.reset_eta();
-        Progress { display: Display::Bar(bar), ..Progress::silent(done, total) }
+        Progress { display: Display::Bar(bar), ..Progress::silent(phase, done, total) }
     }
 
     /// Shows nothing.
-    pub fn silent(done: u64, total: u64) -> Progress {
-        Progress { display: Display::Nothing, began: Instant::now(), before: done, total }
+    pub fn silent(phase: String, done: u64, total: u64) -> Progress {
+        Progress { display: Display::Nothing, began: Instant::now(), before: done, total, phase }
     }
 
     /// A step is done.
     pub fn step(&self, epoch: u64, step: u64, loss: f64) {
         if let Display::Bar(bar) = &self.display {
-            bar.set_prefix(format!("epoch {}", epoch + 1));
+            bar.set_prefix(format!("{}epoch {}", self.phase, epoch + 1));
             bar.set_message(format!(", {}/s, loss {}", digits(self.speed(step)), digits(loss)));
             bar.set_position(step);
         }
@@ -49,7 +51,7 @@ impl Progress {
     /// An epoch is done: `text` says how it went.
     pub fn epoch(&self, epoch: u64, step: u64, text: &str) {
         let speed = self.speed(step);
-        let line = format!("epoch {epoch}: {text}");
+        let line = format!("{}epoch {epoch}: {text}", self.phase);
         match &self.display {
             Display::Bar(bar) => bar.println(line),
             Display::Lines => {

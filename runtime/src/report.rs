@@ -2,12 +2,13 @@
 //!
 //! A film needs the entry `show`: it reads the slabs of samples and gives the model's outputs as `out.<name>` and the parts of
 //! the sample as `sample.<name>`. Programs without it have no film.
-use crate::error::{Result, RunError};
+use crate::error::Result;
 use crate::feed::{self, Data};
 use crate::film::{Film, Image};
-use crate::folder::{self, Mark};
+use crate::folder;
 use crate::score::Score;
 use crate::session::{Moment, Session};
+use crate::state::State;
 use crate::tensor::Tensor;
 use crate::train::restore_fits;
 use std::path::Path;
@@ -22,8 +23,8 @@ pub fn evaluate(
     run: &Path,
     parts: &[&str],
 ) -> Result<Vec<(String, Vec<Score>)>> {
-    restore_fits(data, run)?;
-    let step = load_kept(session, run)?;
+    restore_fits(data, run, folder::kept(run)?.state.phase)?;
+    let step = load_kept(session, run)?.clock.schedules;
     let module = session.module;
     let metrics = module.train.as_ref().map_or(&[][..], |t| &t.metrics);
     let mut scores = vec![];
@@ -35,14 +36,13 @@ pub fn evaluate(
     Ok(scores)
 }
 
-/// Gives a session the weights that a run kept: the best, else the last. The updates that made them.
-pub fn load_kept(session: &mut Session<'_>, run: &Path) -> Result<u64> {
-    let best = folder::load(run, Mark::Best)?;
-    let kept = if best.is_some() { best } else { folder::load(run, Mark::Last)? };
-    let kept = kept.ok_or_else(|| RunError::file(run, "nothing was saved yet"))?;
+/// Gives a session the weights that a run kept. Where training stood then.
+pub fn load_kept(session: &mut Session<'_>, run: &Path) -> Result<State> {
+    let kept = folder::kept(run)?;
     session.set_weights(&kept.weights)?;
+    session.set_averages(&kept.averages)?;
     session.schedules.restore(&kept.state.schedules);
-    Ok(kept.state.step)
+    Ok(kept.state)
 }
 
 /// The liveliest sample of the first batch of a part. `None`: the model forecasts no images, or the part is empty.
@@ -51,7 +51,7 @@ pub fn film(session: &mut Session<'_>, data: &Data, part: &str, step: u64) -> Re
     if feed.stream(Position::default(), 1).next(session)?.is_none() {
         return Ok(None);
     }
-    session.run(feed.entry, Moment { step, pass: 0 })?;
+    session.run(feed.entry, Moment::evaluation(step))?;
     let mut shown = vec![];
     for port in &session.at(feed.entry).outputs {
         if let OutputRole::Named { name, .. } = &port.role {

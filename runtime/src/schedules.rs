@@ -1,6 +1,8 @@
-//! What schedules carry from update to update, and the values of what they watch: all variables of run-time scalars but `step`.
+//! What schedules carry from update to update, and the values of what they watch: all variables of run-time scalars but `STEP` and `UPDATES`.
+use crate::session::Moment;
 use std::collections::BTreeMap;
 use stmc_ir::HostExpr;
+use stmc_ir::host::{STEP, UPDATES};
 use stmc_ir::module::{HostState, Module, Watch};
 
 /// The variables by name.
@@ -21,14 +23,18 @@ impl Schedules {
         Schedules { values }
     }
 
-    /// The value of an expression after `step` updates.
-    pub fn eval(&self, expr: &HostExpr, step: u64) -> f64 {
-        expr.eval(&|name| if name == "step" { Some(step as f64) } else { self.values.get(name).copied() })
+    /// The value of an expression.
+    pub fn eval(&self, expr: &HostExpr, moment: Moment) -> f64 {
+        expr.eval(&|name| match name {
+            STEP => Some(moment.step as f64),
+            UPDATES => Some(moment.updates as f64),
+            _ => self.values.get(name).copied(),
+        })
     }
 
-    /// Goes on to the next update after that of `step`.
-    pub fn advance(&mut self, states: &[HostState], step: u64) {
-        let next: Vec<f64> = states.iter().map(|s| self.eval(&s.next, step)).collect();
+    /// Goes on to the update after this one.
+    pub fn advance(&mut self, states: &[HostState], moment: Moment) {
+        let next: Vec<f64> = states.iter().map(|s| self.eval(&s.next, moment)).collect();
         for (state, value) in states.iter().zip(next) {
             self.values.insert(state.name.clone(), value);
         }
@@ -70,12 +76,12 @@ mod tests {
         let module = Module { states: states.clone(), ..Module::default() };
         let mut schedules = Schedules::new(&module);
         for step in 0..10 {
-            schedules.advance(&states, step);
+            schedules.advance(&states, Moment::evaluation(step));
             let mut read = Schedules::new(&module);
             read.restore(&schedules.saved());
             assert_eq!(read, schedules);
         }
-        assert_eq!(schedules.eval(&HostExpr::var("b"), 10), 144.0);
+        assert_eq!(schedules.eval(&HostExpr::var("b"), Moment::evaluation(10)), 144.0);
         for x in [f64::INFINITY, 0.1 + 0.2, f64::MIN_POSITIVE / 3.0] {
             schedules.values.insert("a".into(), x);
             let mut read = Schedules::new(&module);

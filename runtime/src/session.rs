@@ -11,10 +11,19 @@ use stmc_ir::{Device, Module, Program};
 /// When a run happens: what schedules and random numbers depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Moment {
-    /// Updates done.
+    /// Updates that schedules have seen.
     pub step: u64,
+    /// Updates that the rule has made.
+    pub updates: u64,
     /// Number of the forward and backward pass: random numbers are drawn from it. 0 in evaluation.
     pub pass: u32,
+}
+
+impl Moment {
+    /// An evaluation after so many updates.
+    pub fn evaluation(step: u64) -> Moment {
+        Moment { step, updates: step, pass: 0 }
+    }
 }
 
 /// A loaded program.
@@ -49,6 +58,9 @@ impl<'a> Session<'a> {
             let values = init::values(&param.init, seed, &param.path, &shape);
             let bits: Vec<u32> = values.into_iter().map(f32::to_bits).collect();
             session.write(param.buffer, &bits)?;
+            if let Some(average) = param.average {
+                session.write(average, &bits)?;
+            }
         }
         Ok(session)
     }
@@ -95,7 +107,7 @@ impl<'a> Session<'a> {
 
     /// Runs an entry.
     pub fn run(&mut self, entry: usize, moment: Moment) -> Result<()> {
-        let scalars = Scalars { host: self.scalars(moment.step), seed: self.seed, update: moment.pass };
+        let scalars = Scalars { host: self.scalars(moment), seed: self.seed, update: moment.pass };
         Ok(self.device.run(entry, &scalars)?)
     }
 
@@ -120,15 +132,15 @@ impl<'a> Session<'a> {
         Ok(f64::from(f32::from_bits(*bits.first().expect("a scalar has one element"))))
     }
 
-    /// The run-time scalars after `step` updates, as the device sees them.
-    pub fn scalars(&self, step: u64) -> Vec<f32> {
-        self.program.scalars.iter().map(|e| self.schedules.eval(e, step) as f32).collect()
+    /// The run-time scalars, as the device sees them.
+    fn scalars(&self, moment: Moment) -> Vec<f32> {
+        self.program.scalars.iter().map(|e| self.schedules.eval(e, moment) as f32).collect()
     }
 
     /// The learning rate of the update after `step` updates. `None`: the rule has none.
     pub fn rate(&self, step: u64) -> Option<f64> {
         let scalar = self.module.train.as_ref()?.rate?;
-        Some(self.schedules.eval(&self.module.scalars[scalar.index()], step))
+        Some(self.schedules.eval(&self.module.scalars[scalar.index()], Moment::evaluation(step)))
     }
 
     /// All weights by path, in disk order.
@@ -159,14 +171,29 @@ impl<'a> Session<'a> {
         self.set(&self.moment_buffers(), moments)
     }
 
+    /// The averages of the weights by path; empty where none are kept.
+    pub fn averages(&mut self) -> Result<Named> {
+        self.average_buffers().into_iter().map(|(path, buffer)| Ok((path, self.tensor(buffer)?))).collect()
+    }
+
+    /// Puts averages back.
+    pub fn set_averages(&mut self, averages: &[(String, Tensor)]) -> Result<()> {
+        self.set(&self.average_buffers(), averages)
+    }
+
+    fn average_buffers(&self) -> Vec<(String, BufferId)> {
+        self.program.params.iter().filter_map(|p| Some((p.path.clone(), p.average?))).collect()
+    }
+
     fn moment_buffers(&self) -> Vec<(String, BufferId)> {
-        let states = self.module.train.as_ref().map_or(&[][..], |t| &t.optimizer.states);
-        let of_param = |p: &stmc_ir::program::ProgramParam| {
-            let path = p.path.clone();
-            let named = states.iter().zip(p.states.clone()).map(move |(s, b)| (format!("{s}.{path}"), b));
-            named.collect::<Vec<_>>()
-        };
-        self.program.params.iter().flat_map(of_param).collect()
+        let Some(train) = &self.module.train else { return vec![] };
+        let mut all = vec![];
+        for (param, placed) in self.module.params.iter().zip(&self.program.params) {
+            let Some(rule) = param.optimizer else { continue };
+            let states = train.optimizers[rule].states.iter().zip(&placed.states);
+            all.extend(states.map(|(state, buffer)| (format!("{state}.{}", param.path), *buffer)));
+        }
+        all
     }
 
     fn set(&mut self, buffers: &[(String, BufferId)], tensors: &[(String, Tensor)]) -> Result<()> {

@@ -2,14 +2,20 @@
 //! choice of the best weights are functions of it.
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use stmc_ir::module::{Train, Watch};
+use stmc_ir::module::{Resets, Train, Watch};
 
 /// How far training has come.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// Updates done.
     pub step: u64,
-    /// The epoch that the next update belongs to, from 0.
+    /// The phase that the next update belongs to, from 0.
+    pub phase: u64,
+    /// Updates done in it.
+    pub done: u64,
+    /// Updates since schedules and rules began, which a phase may have them do anew.
+    pub clock: Clock,
+    /// The epoch that the next update belongs to, from 0; phases go on counting.
     pub epoch: u64,
     /// Updates done in it: the position in the order of samples.
     pub batch: u64,
@@ -24,12 +30,21 @@ pub struct State {
     /// What schedules carry and watch, by name: numbers that keep every bit, infinity among them, as text.
     #[serde(default)]
     pub schedules: BTreeMap<String, String>,
-    /// Whether no further update is to be made, and why.
+    /// Whether no further update is to be made in this phase, and why.
     pub ending: Option<Ending>,
     /// Bytes of `metrics.jsonl` that belong to the steps done.
     pub log_bytes: u64,
     /// Time spent so far. The one thing here that differs from run to run.
     pub seconds: f64,
+}
+
+/// What schedules and update rules count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Clock {
+    /// Updates that schedules have seen.
+    pub schedules: u64,
+    /// Updates that the rules' state has seen.
+    pub rules: u64,
 }
 
 /// The best weights so far.
@@ -61,8 +76,22 @@ impl State {
             *sum += term;
         }
         self.step += 1;
+        self.done += 1;
+        self.clock.schedules += 1;
+        self.clock.rules += 1;
         self.batch += 1;
-        self.batch >= train.steps_per_epoch as u64 || self.step >= train.steps as u64
+        self.batch >= train.steps_per_epoch as u64 || self.done >= train.steps as u64
+    }
+
+    /// The state at the beginning of the next phase, which goes on from weights with this clock. Comparisons begin anew: the
+    /// phase may have another task.
+    pub fn next_phase(&self, kept: Clock, resets: Resets) -> State {
+        let clock = Clock {
+            schedules: if resets.schedules { 0 } else { self.clock.schedules },
+            rules: if resets.rules { 0 } else { kept.rules },
+        };
+        let (step, epoch, seconds) = (self.step, self.epoch, self.seconds);
+        State { step, epoch, phase: self.phase + 1, clock, seconds, ..State::default() }
     }
 
     /// Means of the loss terms over the updates of this epoch.
@@ -75,7 +104,7 @@ impl State {
         self.epoch += 1;
         self.batch = 0;
         self.sums.clear();
-        if self.step >= train.steps as u64 {
+        if self.done >= train.steps as u64 {
             self.ending = Some(Ending::Done);
         }
         if let Some(stop) = &train.stop
@@ -148,7 +177,11 @@ mod tests {
             seed: 0,
             accumulate: 1,
             clip: None,
-            optimizer: stmc_ir::module::Optimizer { name: "None".into(), states: vec![], graph },
+            optimizers: vec![stmc_ir::module::Optimizer { name: "None".into(), states: vec![], graph }],
+            ema: None,
+            start: None,
+            save_every: None,
+            resets: Resets::default(),
             rate: None,
             metrics: vec![],
             stop: None,

@@ -31,7 +31,7 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
     let accumulate = session.entry("accumulate");
     let mut results: Named = vec![];
     for n in 0..count.max(1) {
-        let moment = Moment { step: n, pass: n as u32 };
+        let moment = Moment { step: n, updates: n, pass: n as u32 };
         session.run(train, moment)?;
         let terms = loss_terms(session, entry)?;
         let loss = Tensor::floats(vec![], [terms.iter().map(|t| t.1).sum::<f32>()]);
@@ -53,7 +53,7 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
             }
         }
         session.run(apply, moment)?;
-        session.schedules.advance(&session.module.states, n);
+        session.schedules.advance(&session.module.states, moment);
         let weights = session.weights()?;
         results.extend(weights.into_iter().map(|(path, t)| (format!("after_{}.{path}", n + 1), t)));
     }

@@ -6,7 +6,7 @@ use crate::curves::{self, EpochScores};
 use crate::error::{Result, RunError};
 use crate::feed::{self, Data, Feed, Stream};
 use crate::files;
-use crate::folder::{self, Checkpoint, Mark, RunFolder};
+use crate::folder::{self, Checkpoint, Life, Mark, RunFolder};
 use crate::progress::Progress;
 use crate::report;
 use crate::score::{Score, digits};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_data::{Loader, Position};
-use stmc_ir::module::{OutputRole, Train, Watch};
+use stmc_ir::module::{OutputRole, Resets, Train, Watch};
 use stmc_ir::program::BufferId;
 
 /// A training run.
@@ -41,6 +41,7 @@ pub struct Trainer<'s, 'a> {
     history: Vec<EpochScores>,
     /// The learning rate of the last update. `None`: there was none in this process, or the rule has no rate.
     rate: Option<f64>,
+    phases: u64,
 }
 
 /// How a run went.
@@ -54,12 +55,32 @@ pub struct Outcome {
     pub scores: Vec<(String, Vec<Score>)>,
 }
 
+/// How a phase of a run ended.
+pub enum Leg {
+    /// It was the last one, or it was interrupted.
+    Over(Outcome),
+    /// Another phase follows.
+    Next(Handed),
+}
+
+/// What a phase hands to the next one.
+pub struct Handed {
+    folder: RunFolder,
+    /// The weights that it kept, and what belongs to them.
+    kept: Checkpoint,
+    /// Where the run stands.
+    state: State,
+}
+
 /// What a run is told besides the program.
+#[derive(Clone)]
 pub struct Options {
     /// Ask it to finish its step, save and return.
     pub interrupted: Arc<AtomicBool>,
     /// Whether a person watches.
     pub watch: Watching,
+    /// Phases of the run, at least one.
+    pub phases: u64,
 }
 
 /// Who watches.
@@ -100,7 +121,6 @@ const LINES_PER_EPOCH: usize = 10;
 const VALID: &str = "valid";
 /// Evaluated at the end.
 const TEST: &str = "test";
-const FITS: &str = "fits.safetensors";
 
 impl<'s, 'a> Trainer<'s, 'a> {
     /// A new run: fits what the data need, and saves the first weights.
@@ -110,12 +130,43 @@ impl<'s, 'a> Trainer<'s, 'a> {
         folder: RunFolder,
         options: &Options,
     ) -> Result<Trainer<'s, 'a>> {
+        Trainer::first(session, data, folder, State::default(), options)
+    }
+
+    /// The next phase of a run. The session is that of the phase's own program.
+    pub fn next(
+        session: &'s mut Session<'a>,
+        data: &Data,
+        handed: Handed,
+        options: &Options,
+    ) -> Result<Trainer<'s, 'a>> {
+        let Handed { folder, kept, state } = handed;
+        let resets = session.module.train.as_ref().map_or(Resets::default(), |t| t.resets);
+        session.set_weights(&kept.weights)?;
+        session.set_averages(&kept.averages)?;
+        if !resets.rules {
+            session.set_moments(&kept.moments)?;
+        }
+        if !resets.schedules {
+            session.schedules.restore(&state.schedules);
+        }
+        Trainer::first(session, data, folder, state.next_phase(kept.state.clock, resets), options)
+    }
+
+    /// The beginning of a phase.
+    fn first(
+        session: &'s mut Session<'a>,
+        data: &Data,
+        folder: RunFolder,
+        state: State,
+        options: &Options,
+    ) -> Result<Trainer<'s, 'a>> {
         let fitted = feed::fit(session, data)?;
         if !fitted.is_empty() {
-            crate::tensor::write(&folder.path().join(FITS), &fitted)?;
+            crate::tensor::write(&folder.path().join(fits_file(state.phase)), &fitted)?;
         }
-        let mut trainer = Trainer::new(session, data, folder, State::default(), options)?;
-        trainer.save(Mark::Last)?;
+        let mut trainer = Trainer::new(session, data, folder, state, options)?;
+        trainer.save(Mark::Last, Life::Marked)?;
         Ok(trainer)
     }
 
@@ -128,8 +179,9 @@ impl<'s, 'a> Trainer<'s, 'a> {
     ) -> Result<Trainer<'s, 'a>> {
         let nothing = || RunError::file(folder.path(), "nothing was saved yet; start the run anew");
         let checkpoint = folder::load(folder.path(), Mark::Last)?.ok_or_else(nothing)?;
-        restore_fits(data, folder.path())?;
+        restore_fits(data, folder.path(), checkpoint.state.phase)?;
         session.set_weights(&checkpoint.weights)?;
+        session.set_averages(&checkpoint.averages)?;
         session.set_moments(&checkpoint.moments)?;
         session.schedules.restore(&checkpoint.state.schedules);
         folder.cut_log(checkpoint.state.log_bytes)?;
@@ -147,7 +199,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let train =
             module.train.as_ref().ok_or_else(|| RunError::Tensor("there is no `train` block".into()))?;
         if state.ending != Some(Ending::Stalled) {
-            state.ending = (state.step >= train.steps as u64).then_some(Ending::Done);
+            state.ending = (state.done >= train.steps as u64).then_some(Ending::Done);
         }
         let feeds = Feeds::new(session, data, train)?;
         let entries = Entries { accumulate: session.entry("accumulate"), apply: session.required("apply")? };
@@ -157,9 +209,13 @@ impl<'s, 'a> Trainer<'s, 'a> {
             }
             _ => None,
         });
+        let phase = match options.phases {
+            0 | 1 => String::new(),
+            n => format!("phase {} of {n}, ", state.phase + 1),
+        };
         let progress = match options.watch {
-            Watching::Shown => Progress::new(state.step, train.steps as u64),
-            Watching::Silent => Progress::silent(state.step, train.steps as u64),
+            Watching::Shown => Progress::new(phase, state.done, train.steps as u64),
+            Watching::Silent => Progress::silent(phase, state.done, train.steps as u64),
         };
         let history = history(&folder::read_log(folder.path())?, train);
         let now = Instant::now();
@@ -178,23 +234,28 @@ impl<'s, 'a> Trainer<'s, 'a> {
             began: now,
             saved: now,
             history,
+            phases: options.phases,
         })
     }
 
-    /// Trains until all steps are done, `stop` says so, or an interrupt asks for it.
-    pub fn run(mut self) -> Result<Outcome> {
+    /// Trains until all steps of the phase are done, `stop` says so, or an interrupt asks for it.
+    pub fn run(mut self) -> Result<Leg> {
         let before = self.state.seconds;
         while self.state.ending.is_none() {
             if !self.epoch(before)? {
                 self.progress.finish();
-                self.save(Mark::Last)?;
+                self.save(Mark::Last, Life::Marked)?;
                 let path = self.folder.path().to_path_buf();
-                return Ok(Outcome { path, state: self.state, scores: vec![] });
+                return Ok(Leg::Over(Outcome { path, state: self.state, scores: vec![] }));
             }
         }
         self.progress.finish();
+        if self.state.phase + 1 < self.phases {
+            let kept = folder::kept(self.folder.path())?;
+            return Ok(Leg::Next(Handed { folder: self.folder, kept, state: self.state }));
+        }
         let scores = self.final_scores()?;
-        Ok(Outcome { path: self.folder.path().to_path_buf(), state: self.state, scores })
+        Ok(Leg::Over(Outcome { path: self.folder.path().to_path_buf(), state: self.state, scores }))
     }
 
     /// Runs the rest of an epoch. Whether it came to its end, and not to an interrupt.
@@ -212,24 +273,29 @@ impl<'s, 'a> Trainer<'s, 'a> {
             let terms = self.update(&mut stream, accumulate)?;
             let closes = self.state.advance(self.train, &terms);
             self.state.seconds = before + self.began.elapsed().as_secs_f64();
-            self.progress.step(self.state.epoch, self.state.step, terms.iter().sum());
+            self.progress.step(self.state.epoch, self.state.done, terms.iter().sum());
             if self.state.batch.is_multiple_of(every) {
                 self.log_step(&terms)?;
             }
+            let stays = self.train.save_every.is_some_and(|n| self.state.step.is_multiple_of(n as u64));
+            let life = if stays { Life::Stays } else { Life::Marked };
             if closes {
-                self.close_epoch()?;
+                self.close_epoch(life)?;
                 return Ok(true);
             }
-            if self.saved.elapsed() > SAVE_EVERY {
-                self.save(Mark::Last)?;
+            if stays || self.saved.elapsed() > SAVE_EVERY {
+                self.save(Mark::Last, life)?;
             }
         }
     }
 
     /// One update. The terms of the loss before it, means over its micro-steps.
     fn update(&mut self, stream: &mut Stream, accumulate: usize) -> Result<Vec<f64>> {
-        let step = self.state.step;
-        let moment = |micro: usize| Moment { step, pass: (step * accumulate as u64 + micro as u64) as u32 };
+        let (step, clock) = (self.state.step, self.state.clock);
+        let moment = |micro: usize| {
+            let pass = (step * accumulate as u64 + micro as u64) as u32;
+            Moment { step: clock.schedules, updates: clock.rules, pass }
+        };
         let mut terms = vec![0.0; self.terms.len()];
         for micro in 0..accumulate {
             let batch = stream.next(self.session)?;
@@ -247,17 +313,18 @@ impl<'s, 'a> Trainer<'s, 'a> {
             }
         }
         self.session.run(self.entries.apply, moment(0))?;
-        self.rate = self.session.rate(step);
-        self.session.schedules.advance(&self.session.module.states, step);
+        self.rate = self.session.rate(clock.schedules);
+        self.session.schedules.advance(&self.session.module.states, moment(0));
         Ok(terms)
     }
 
-    fn close_epoch(&mut self) -> Result<()> {
+    fn close_epoch(&mut self, life: Life) -> Result<()> {
         let means = self.state.means();
         let parts = self.feeds.epoch.iter();
         let scores: Result<Vec<(String, Vec<Score>)>> = parts
             .map(|(part, feed)| {
-                let scores = feed::scores(self.session, feed, &self.train.metrics, self.state.step)?;
+                let step = self.state.clock.schedules;
+                let scores = feed::scores(self.session, feed, &self.train.metrics, step)?;
                 Ok((part.clone(), scores))
             })
             .collect();
@@ -269,9 +336,9 @@ impl<'s, 'a> Trainer<'s, 'a> {
         }
         let best = self.state.close_epoch(self.train, |watch| watched(watch, &scores));
         self.log_epoch(&means, &scores)?;
-        self.save(if best { Mark::Best } else { Mark::Last })?;
+        self.save(if best { Mark::Best } else { Mark::Last }, life)?;
         let valid = scores.into_iter().find(|s| s.0 == VALID).map_or(vec![], |s| s.1);
-        self.progress.epoch(self.state.epoch, self.state.step, &summary(means.iter().sum(), &valid));
+        self.progress.epoch(self.state.epoch, self.state.done, &summary(means.iter().sum(), &valid));
         self.history.push(EpochScores { epoch: self.state.epoch, train_loss: means.iter().sum(), valid });
         let text = curves::svg(&curves::panels(&self.history));
         files::replace(&self.folder.path().join("curves.svg"), text.as_bytes())
@@ -279,7 +346,8 @@ impl<'s, 'a> Trainer<'s, 'a> {
 
     /// Takes the weights that were kept, and evaluates the parts that were not used.
     fn final_scores(&mut self) -> Result<Vec<(String, Vec<Score>)>> {
-        let step = report::load_kept(self.session, self.folder.path())?;
+        let kept = report::load_kept(self.session, self.folder.path())?;
+        let step = kept.clock.schedules;
         let metrics = &self.train.metrics;
         let valid = self.feeds.epoch.iter().filter(|f| f.0 == VALID).map(|f| (&f.0[..], &f.1));
         let feeds = valid.chain(self.feeds.test.iter().map(|f| (TEST, f)));
@@ -288,7 +356,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
             scores.push((part.to_string(), feed::scores(self.session, feed, metrics, step)?));
         }
         let parts = scores.iter().map(|(part, scores)| (part.clone(), score_values(scores)));
-        let line = json!({ "final": Map::from_iter(parts), "step": step });
+        let line = json!({ "final": Map::from_iter(parts), "step": kept.step });
         self.folder.append(&line)?;
         self.film(step)?;
         Ok(scores)
@@ -325,6 +393,9 @@ impl<'s, 'a> Trainer<'s, 'a> {
 
     /// The learning rate of the last update, and the terms of the loss if there are several.
     fn describe(&self, line: &mut Value, terms: &[f64]) {
+        if self.phases > 1 {
+            line["phase"] = (self.state.phase + 1).into();
+        }
         if let Some(rate) = self.rate {
             line["rate"] = rate.into();
         }
@@ -334,12 +405,12 @@ impl<'s, 'a> Trainer<'s, 'a> {
         }
     }
 
-    fn save(&mut self, mark: Mark) -> Result<()> {
+    fn save(&mut self, mark: Mark, life: Life) -> Result<()> {
         let weights = self.session.weights()?;
         self.check_weights(&weights)?;
-        let moments = self.session.moments()?;
+        let (averages, moments) = (self.session.averages()?, self.session.moments()?);
         self.state.schedules = self.session.schedules.saved();
-        let mut checkpoint = Checkpoint { weights, moments, state: self.state.clone() };
+        let mut checkpoint = Checkpoint { weights, averages, moments, state: self.state.clone(), life };
         self.folder.save(&mut checkpoint, mark)?;
         self.state = checkpoint.state;
         self.saved = Instant::now();
@@ -383,9 +454,17 @@ impl Feeds {
     }
 }
 
-/// Fitted values as they were when the run began.
-pub fn restore_fits(data: &Data, run: &std::path::Path) -> Result<()> {
-    let file = run.join(FITS);
+/// What `fit` found in the data of a phase.
+fn fits_file(phase: u64) -> String {
+    match phase {
+        0 => "fits.safetensors".into(),
+        n => format!("fits.{}.safetensors", n + 1),
+    }
+}
+
+/// Fitted values as they were when the phase began.
+pub fn restore_fits(data: &Data, run: &std::path::Path, phase: u64) -> Result<()> {
+    let file = run.join(fits_file(phase));
     let fitted = if file.exists() { crate::tensor::read(&file)? } else { vec![] };
     feed::restore_fits(data, &fitted)
 }

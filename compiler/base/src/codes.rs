@@ -76,6 +76,8 @@ codes! {
     E0804: "a setting has the wrong value", "The setting takes another kind of value.";
     E0805: "the model's inputs are not in the sample", "Each input of a model is a part of the sample with the same name.";
     E0806: "a value is not a number while training", "A term of the loss, or a weight, became NaN or infinite. Training stops at once, and the last checkpoint is kept.";
+    E0807: "a group of weights does not fit", "`optimizer = { \"*.bias\": …, \"*\": … }` gives each weight to the first pattern that its path matches; `*` stands for any text. Every weight needs a group, and every group a weight.";
+    E0808: "which way is better?", "`best` and `stalled` compare values. The loss is better small, and the library says of each of its metrics which way it is better. Of other metrics only you know: `best(valid.skill, prefer: high)`. A file can say it of its own functions: `let higher_is_better = [skill]`, `let lower_is_better = [gap]`.";
     E0901: "a field is not in the data", "The source has no variable of this name. The help lists those it has.";
     E0902: "the data do not fit the declaration", "The field's axes, extents or type are not those of the variable in the source.";
     E0903: "a data source cannot be read", "The file is missing, damaged or of a format that is not supported.";

@@ -2,12 +2,17 @@
 //! every update; the results are the program's run-time scalars.
 use serde::{Deserialize, Serialize};
 
+/// The variable of schedules: updates done, 0 at the first.
+pub const STEP: &str = "step";
+/// The variable of update rules: updates made with their state, 0 at the first. It begins anew when a phase resets the state.
+pub const UPDATES: &str = "updates";
+
 /// A scalar expression.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum HostExpr {
     /// A number; truth is 0 or 1.
     Const(f64),
-    /// A variable by name: `step` (updates done so far, 0 at the first), or a coordinate in a split predicate.
+    /// A variable by name: `STEP`, `UPDATES`, or a coordinate in a split predicate.
     Var(String),
     /// One operand.
     Unary(HostUnary, Box<HostExpr>),

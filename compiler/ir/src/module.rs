@@ -27,8 +27,8 @@ pub struct Module {
     pub axes: Axes,
     /// Weights in order of their paths' declaration.
     pub params: Vec<Param>,
-    /// Run-time scalars, in f64 on the host; `step` is the number of updates done. Other variables are those of `states`, and of
-    /// what schedules watch: `valid.loss`, its latest value (NaN at first), and `count(valid.loss)`, how many there were.
+    /// Run-time scalars, in f64 on the host. Variables are `STEP`, `UPDATES`, those of `states`, and of what schedules watch:
+    /// `valid.loss`, its latest value (NaN at first), and `count(valid.loss)`, how many there were.
     pub scalars: Vec<HostExpr>,
     /// What schedules carry from update to update.
     pub states: Vec<HostState>,
@@ -65,8 +65,8 @@ pub struct Param {
     pub disk: Vec<AxisId>,
     /// Its first values.
     pub init: Init,
-    /// Whether the optimizer leaves it alone.
-    pub frozen: bool,
+    /// Who updates it: an index into `Train::optimizers`. `None`: it is frozen, or a buffer.
+    pub optimizer: Option<usize>,
     /// Whether it is a buffer: no gradient flows to it, and `train` gives its next value.
     pub buffer: bool,
     /// The declaration.
@@ -165,9 +165,18 @@ pub struct Train {
     pub accumulate: usize,
     /// Applied after accumulation.
     pub clip: Option<Clip>,
-    /// The update rule.
-    pub optimizer: Optimizer,
-    /// The learning rate, for reports: index into `Module::scalars`. `None`: the rule has no `lr`.
+    /// The update rules; each weight names its own.
+    pub optimizers: Vec<Optimizer>,
+    /// Evaluation uses averages of the weights: after each update `average = ema * average + (1 - ema) * weight`, from the first
+    /// weights on. `None`: it uses the weights themselves.
+    pub ema: Option<f64>,
+    /// Weights to begin with. `None`: they are drawn.
+    pub start: Option<Start>,
+    /// A checkpoint that stays, every so many updates. `None`: only the last and the best stay.
+    pub save_every: Option<usize>,
+    /// What begins anew with this phase of the run; nothing if it is the first.
+    pub resets: Resets,
+    /// The learning rate of the last rule, for reports: index into `Module::scalars`. `None`: it has no `lr`.
     pub rate: Option<ScalarId>,
     /// Metrics over a part, the loss first (named `loss`).
     pub metrics: Vec<Metric>,
@@ -177,6 +186,24 @@ pub struct Train {
     pub keep: Option<Watch>,
     /// What schedules watch.
     pub watched: Vec<Watch>,
+}
+
+/// What begins anew with a phase. All else goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Resets {
+    /// The state of the update rules.
+    pub rules: bool,
+    /// Schedules.
+    pub schedules: bool,
+}
+
+/// `start = "weights.safetensors"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// A file of weights or a run directory, relative to the main file.
+    pub path: String,
+    /// Where it is said.
+    pub span: Span,
 }
 
 /// Limits on the gradient.
@@ -244,7 +271,7 @@ impl Module {
 impl Param {
     /// Whether the optimizer changes it.
     pub fn is_trained(&self) -> bool {
-        !self.frozen && !self.buffer
+        self.optimizer.is_some()
     }
 }
 

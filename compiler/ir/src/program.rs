@@ -26,7 +26,7 @@ pub struct Program {
     pub kernels: Vec<Kernel>,
     /// Run by name.
     pub entries: Vec<Entry>,
-    /// Computed on the host before each update, in f64; passed to kernels as f32. The variable `step` is the number of updates done.
+    /// Computed on the host before each update, in f64; passed to kernels as f32.
     pub scalars: Vec<HostExpr>,
     /// The weights, in the order of the module.
     pub params: Vec<ProgramParam>,
@@ -45,6 +45,9 @@ pub struct ProgramParam {
     pub gradient: Option<BufferId>,
     /// Its optimizer state, in the order of `Optimizer::states`, same dims.
     pub states: Vec<BufferId>,
+    /// The average of its values over the updates, same dims: what evaluation reads. `None`: no averages are kept, or it is
+    /// frozen.
+    pub average: Option<BufferId>,
     /// Its first values.
     pub init: Init,
     /// Whether a gradient reaches it.

@@ -2,11 +2,13 @@
 use crate::data;
 use crate::elab::{Context, Elab, Eval, Failed};
 use crate::facts::Facts;
+use crate::groups::{self, Rules};
 use crate::live::live;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::train::{self, Inputs, Named};
 use crate::value::{Spanned, Tensor, Value};
+use crate::watch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use stmc_base::schema::VariableRef;
 use stmc_base::{Code, Diagnostic, Help, Schema, Severity};
 use stmc_ir::data::{DataPlan, SourceSpec};
-use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Train};
+use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Resets, Train};
 use stmc_ir::{Axes, AxisId, NodeId, Type};
 use stmc_syntax::ast::{self, ItemKind};
 
@@ -213,15 +215,19 @@ fn module<'a>(
         Some(model) => entries(elab, model, train, request, &mut work)?,
         None => Ok(vec![]),
     };
-    let optimizer = train.map(|t| train::rule(elab, t)).transpose()?;
-    let optimizer = optimizer.map(|(rule, span)| elab.optimizer(&rule, span)).transpose()?;
+    let rules = train.map(|t| groups::rules(elab, t)).transpose()?;
+    let trained = work.entries.iter().find(|e| e.name == "train");
+    trained.map_or(Ok(()), |entry| groups::check_terms(elab, entry))?;
     elab.counted = model.map(|m| m.name.text.to_string());
     let asserted = assertions(elab);
     let metrics = metrics.and_then(|metrics| asserted.map(|()| metrics))?;
+    if let Some(plan) = &settings {
+        check_watched(elab, plan, &metrics)?;
+    }
     if train.is_some() {
         warn_of_dead_weights(elab, &work);
     }
-    let train = settings.zip(optimizer).map(|(s, (optimizer, rate))| Train {
+    let train = settings.zip(rules).map(|(s, Rules { optimizers, rate })| Train {
         batch: s.batch,
         epochs: s.epochs,
         steps_per_epoch: s.length.steps_per_epoch,
@@ -229,14 +235,25 @@ fn module<'a>(
         seed: s.seed,
         accumulate: s.accumulate,
         clip: s.clip,
-        optimizer,
+        optimizers,
+        ema: s.ema,
+        start: s.start,
+        save_every: s.save_every,
+        resets: Resets::default(),
         rate,
         metrics,
-        stop: s.stop,
-        keep: s.keep,
+        stop: s.stop.map(|s| s.0),
+        keep: s.keep.map(|k| k.0),
         watched: elab.watched.clone(),
     });
     Ok(assemble(elab, model, train, plan, work))
+}
+
+fn check_watched(elab: &mut Elab<'_>, plan: &train::Plan, metrics: &[Metric]) -> Eval<()> {
+    if let Some((stop, span)) = &plan.stop {
+        watch::check_number(elab, &stop.watch, *span, metrics)?;
+    }
+    plan.keep.as_ref().map_or(Ok(()), |(keep, span)| watch::check_number(elab, keep, *span, metrics))
 }
 
 /// The model's entries, as far as they are asked for and the file has what they need. The metrics' mistakes are given
@@ -594,7 +611,7 @@ fn warn_of_dead_weights(elab: &mut Elab<'_>, work: &Work) {
         .params
         .iter()
         .enumerate()
-        .filter(|(i, p)| !p.buffer && !work.live.contains(&ParamId::from_index(*i)))
+        .filter(|(i, p)| p.is_trained() && !work.live.contains(&ParamId::from_index(*i)))
         .map(|(_, p)| (p.path.clone(), p.span))
         .collect();
     for (path, span) in dead {

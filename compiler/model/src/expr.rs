@@ -113,6 +113,9 @@ impl<'a> Elab<'a> {
         if &**name == "training" {
             return Ok(Value::Bool(self.training));
         }
+        if &**name == "frozen" {
+            return Ok(Value::Frozen);
+        }
         if let Some(constant) = builtins::constant(name) {
             return Ok(Value::Float(constant));
         }

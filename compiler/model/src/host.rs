@@ -5,13 +5,10 @@ use crate::scope::{Env, Scope};
 use crate::value::{Spanned, Value};
 use stmc_base::{Code, Span};
 use stmc_ir::HostExpr;
-use stmc_ir::host::{HostBinary, HostUnary};
+use stmc_ir::host::{HostBinary, HostUnary, STEP};
 use stmc_ir::module::{HostState, Watch};
 use stmc_ir::ops::Scalar;
 use stmc_syntax::ast::{self, BinaryOp};
-
-/// The variable that counts updates, 0 at the first.
-pub(crate) const STEP: &str = "step";
 
 /// A schedule with a state. Names are those in its text.
 #[derive(Clone, PartialEq)]
@@ -188,7 +185,16 @@ impl<'a> Elab<'a> {
         if let Some(known) = expr.name().and_then(|n| env.find(&n.text)) {
             return Ok(known);
         }
-        let watch = crate::train::watch(self, expr)?;
+        let Some(train) = self.resolved.train() else {
+            return Err(self.fail(
+                Code::E0804,
+                expr.span,
+                "there is no `train` block whose values could be watched",
+            ));
+        };
+        let (part, metric) = crate::watch::target(self, train, expr)?;
+        // Which way is better is the schedule's business.
+        let watch = Watch { part, metric, maximize: false };
         let variable = HostExpr::Var(watch.variable());
         if !self.watched.contains(&watch) {
             self.watched.push(watch);

@@ -16,6 +16,7 @@ mod elaborate;
 mod expr;
 mod facts;
 mod fit;
+mod groups;
 mod host;
 mod initial;
 mod interpolate;
@@ -36,6 +37,7 @@ mod shape;
 mod train;
 mod value;
 pub mod vocabulary;
+mod watch;
 mod weights;
 
 pub use elaborate::{Counts, Request, data_categories, data_plan, data_sources, elaborate, inspect, seed};

@@ -1,12 +1,11 @@
 //! An update rule as one graph over scalars: it is applied to every element of every weight.
 use crate::elab::{Elab, Eval, Frame, FrameKind};
-use crate::host::STEP;
 use crate::scan::{Body, Primed};
 use crate::scope::{Carry, Env, Scope};
 use crate::value::{Rule, Spanned, Tensor, Value};
 use std::rc::Rc;
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::host::HostBinary;
+use stmc_ir::host::{HostBinary, UPDATES};
 use stmc_ir::module::{Optimizer, ScalarId};
 use stmc_ir::{Builder, DType, HostExpr, Type};
 use stmc_syntax::ast;
@@ -39,8 +38,8 @@ impl<'a> Elab<'a> {
             scope.define(name, value.clone(), decl.name.span);
         }
         // `step` counts updates from 1.
-        let step = HostExpr::binary(HostBinary::Add, HostExpr::var(STEP), HostExpr::Const(1.0));
-        scope.define(STEP, Value::Host(step), decl.name.span);
+        let step = HostExpr::binary(HostBinary::Add, HostExpr::var(UPDATES), HostExpr::Const(1.0));
+        scope.define("step", Value::Host(step), decl.name.span);
         let builder = self.frames[0].builder.clone();
         let input =
             |i: usize| Value::Tensor(Tensor { node: builder.input(i, Type::scalar(DType::F32)), level: 0 });

@@ -1,17 +1,17 @@
 //! The `train` block: its settings, its losses and metrics.
 use crate::elab::{Context, Elab, Eval, Failed, RunLength};
-use crate::names;
 use crate::scope::{Env, Scope};
-use crate::value::{Rule, Spanned, Tensor, Value};
+use crate::value::{Spanned, Tensor, Value};
+use crate::watch::{self, Watched};
+use crate::{groups, names};
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::NodeId;
 use stmc_ir::Op;
-use stmc_ir::module::{Clip, InputRole, Metric, OutputRole, Stalled, Watch};
+use stmc_ir::module::{Clip, InputRole, Metric, OutputRole, Stalled, Start, Watch};
 use stmc_ir::ops::Scalar;
-use stmc_syntax::ast::{self, ExprKind, Member};
+use stmc_syntax::ast::{self, ExprKind};
 
 /// The keys of `train`.
 pub(crate) const KEYS: &[&str] = &[
@@ -35,7 +35,7 @@ pub(crate) const KEYS: &[&str] = &[
 ];
 
 /// Keys whose meaning is not built.
-const UNBUILT: &[&str] = &["ema", "start", "save_every", "phases"];
+const UNBUILT: &[&str] = &["phases"];
 
 /// What the block sets, but for what needs the model.
 pub(crate) struct Plan {
@@ -45,8 +45,11 @@ pub(crate) struct Plan {
     pub length: RunLength,
     pub seed: u64,
     pub clip: Option<Clip>,
-    pub stop: Option<Stalled>,
-    pub keep: Option<Watch>,
+    pub ema: Option<f64>,
+    pub start: Option<Start>,
+    pub save_every: Option<usize>,
+    pub stop: Option<Watched<Stalled>>,
+    pub keep: Option<Watched<Watch>>,
 }
 
 /// Names in the losses and metrics: the model's outputs and the sample's parts.
@@ -104,6 +107,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     // Without the data's size one step an epoch stands for any number.
     let steps_per_epoch = samples.map_or(1, |n| n / (batch * accumulate)).max(1);
     warn_of_partial_batch(elab, train, samples.unwrap_or(0), batch * accumulate);
+    one_length(elab, train)?;
     let epochs = count(elab, train, "epochs", 10)?;
     let steps = count(elab, train, "steps", epochs.saturating_mul(steps_per_epoch))?;
     let length = RunLength { steps_per_epoch, steps };
@@ -111,9 +115,20 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     let seed = seed(elab, train)?;
     precision(elab, train)?;
     let clip = key(elab, train, "clip").map(|e| clip(elab, e)).transpose()?;
-    let stop = key(elab, train, "stop").map(|e| stalled(elab, e)).transpose()?;
-    let keep = key(elab, train, "keep").map(|e| best(elab, e)).transpose()?;
-    Ok(Plan { batch, accumulate, epochs, length, seed, clip, stop, keep })
+    let ema = key(elab, train, "ema").map(|e| ema(elab, e)).transpose()?;
+    let start = key(elab, train, "start").map(|e| start(elab, e)).transpose()?;
+    let save_every = key(elab, train, "save_every").map(|e| span_of_steps(elab, e)).transpose()?;
+    let stop = key(elab, train, "stop").map(|e| watch::stalled(elab, train, e)).transpose()?;
+    let keep = key(elab, train, "keep").map(|e| watch::best(elab, train, e)).transpose()?;
+    Ok(Plan { batch, accumulate, epochs, length, seed, clip, ema, start, save_every, stop, keep })
+}
+
+/// `steps` stands in place of `epochs`. A `--set` of one goes before the other in the file.
+fn one_length<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<()> {
+    let written = |name: &str| train.keys.iter().find(|k| &*k.name.text == name).map(|k| k.name.span);
+    let (Some(epochs), Some(steps)) = (written("epochs"), written("steps")) else { return Ok(()) };
+    let diagnostic = Diagnostic::new(Code::E0804, steps, "the length of training is given twice");
+    Err(elab.error(diagnostic.label(epochs, "here first").help("keep either `epochs` or `steps`")))
 }
 
 /// Training uses whole batches.
@@ -156,24 +171,70 @@ fn count<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str, default
     }
 }
 
+/// What these keys permit, this compiler does not need: f32 is as exact as any, and the order of sums is fixed.
+const PERMITTED: [(&str, &[&str]); 2] = [("precision", &["f32", "tf32"]), ("math", &["exact", "fast"])];
+/// What `precision` may say some day.
+const HALVES: [&str; 2] = ["bf16", "f16"];
+
 fn precision<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<()> {
-    for (name, built, others) in
-        [("precision", "f32", &["tf32", "bf16", "f16"][..]), ("math", "exact", &["fast"][..])]
-    {
+    for (name, permitted) in PERMITTED {
         let Some(expr) = key(elab, train, name) else { continue };
         match &expr.kind {
-            ExprKind::Str(s) if **s == *built => {}
-            ExprKind::Str(s) if others.contains(&&**s) => {
-                return Err(elab.unbuilt(expr.span, &format!("`{name} = \"{s}\"`")));
+            ExprKind::Str(s) if permitted.contains(&&**s) => {}
+            ExprKind::Str(s) if name == "precision" && HALVES.contains(&&**s) => {
+                let message = format!("`precision = \"{s}\"` is not built yet");
+                let help = "`\"f32\"` trains the same model at least as exactly, in about twice the memory";
+                return Err(elab.error(Diagnostic::new(Code::E0409, expr.span, message).help(help)));
             }
             _ => {
-                let all = others.iter().copied().chain([built]);
-                let message = format!("`{name}` is one of {}", names::listed(all));
+                let message = format!("`{name}` is one of {}", names::listed(permitted.iter().copied()));
                 return Err(elab.fail(Code::E0804, expr.span, message));
             }
         }
     }
     Ok(())
+}
+
+/// `0.999`
+fn ema<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<f64> {
+    let top = elab.tops[0].clone();
+    match elab.eval(expr, &top)?.number() {
+        Some(x) if x > 0.0 && x < 1.0 => Ok(x),
+        _ => Err(elab.fail(
+            Code::E0804,
+            expr.span,
+            "`ema` is what of the average stays in an update: a number between 0 and 1 such as `0.999`",
+        )),
+    }
+}
+
+/// `"weights.safetensors"`
+fn start<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Start> {
+    let top = elab.tops[0].clone();
+    match elab.eval(expr, &top)? {
+        Value::Str(path) => Ok(Start { path: path.to_string(), span: expr.span }),
+        _ => Err(elab.fail(
+            Code::E0804,
+            expr.span,
+            "`start` is a file of weights or a run directory: `\"weights.safetensors\"`",
+        )),
+    }
+}
+
+/// `500 steps`, `2 epochs`, `10%`: a number of updates.
+fn span_of_steps<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<usize> {
+    let top = elab.tops[0].clone();
+    let outer = std::mem::replace(&mut elab.place, Context::Schedule);
+    let value = elab.eval(expr, &top);
+    elab.place = outer;
+    match value? {
+        Value::Float(x) if x >= 1.0 => Ok(x as usize),
+        _ => Err(elab.fail(
+            Code::E0804,
+            expr.span,
+            "`save_every` is at least one update: `500 steps`, `2 epochs` or `10%`",
+        )),
+    }
 }
 
 /// `norm(1.0)`, `value(0.5)`
@@ -190,75 +251,6 @@ fn clip<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Clip> {
         }
     }
     Err(elab.fail(Code::E0804, expr.span, "`clip` is `norm(1.0)` or `value(0.5)`, with a positive number"))
-}
-
-/// `stalled(valid.loss, for: 5 epochs)`
-fn stalled<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Stalled> {
-    if let ExprKind::Call { callee, args } = &expr.kind
-        && callee.name().is_some_and(|n| &*n.text == "stalled")
-        && let [watched, patience] = args.as_slice()
-    {
-        let watch = watch(elab, &watched.value)?;
-        if let ExprKind::Quantity { value, unit } = &patience.value.kind
-            && matches!(&*unit.text, "epoch" | "epochs")
-            && *value >= 1.0
-        {
-            return Ok(Stalled { watch, epochs: *value as usize });
-        }
-    }
-    Err(elab.fail(Code::E0804, expr.span, "`stop` is `stalled(valid.loss, for: 5 epochs)`"))
-}
-
-/// `best(valid.loss)`
-fn best<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
-    match &expr.kind {
-        ExprKind::Call { callee, args }
-            if callee.name().is_some_and(|n| &*n.text == "best") && args.len() == 1 =>
-        {
-            watch(elab, &args[0].value)
-        }
-        _ => Err(elab.fail(Code::E0804, expr.span, "`keep` is `best(valid.loss)`")),
-    }
-}
-
-/// `valid.loss`: a part of the split and a metric. Scores are better when larger.
-pub(crate) fn watch<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Watch> {
-    let ExprKind::Member { base, member: Member::Name(metric) } = &expr.kind else {
-        return Err(elab.fail(
-            Code::E0804,
-            expr.span,
-            "a part of the split and a metric are watched: `valid.loss`",
-        ));
-    };
-    let part = base.name().map(|n| n.text.to_string()).unwrap_or_default();
-    let parts: Vec<String> =
-        elab.data.as_ref().map_or(vec![], |d| d.plan.split.iter().map(|p| p.name.clone()).collect());
-    if !parts.is_empty() && !parts.contains(&part) {
-        let message = format!("the split has no part `{part}`");
-        let diagnostic = Diagnostic::new(Code::E0804, base.span, message);
-        return Err(elab
-            .error(diagnostic.help(format!("it has {}", names::listed(parts.iter().map(String::as_str))))));
-    }
-    let metrics = elab.resolved.train().map_or(vec![], metric_names);
-    if !metrics.iter().any(|m| **m == *metric.text) {
-        let message = format!("there is no metric `{}`", metric.text);
-        let diagnostic = Diagnostic::new(Code::E0804, metric.span, message);
-        let help = names::near_or_all(&metric.text, "metrics are", metrics.iter().map(|m| m.as_ref()));
-        return Err(elab.error(diagnostic.help_at(metric.span, help)));
-    }
-    let scores = ["csi", "pod", "accuracy", "recall", "precision", "f1", "r2", "nse", "fss", "psnr", "ssim"];
-    let maximize = scores.iter().any(|s| metric.text.split('_').any(|word| word == *s));
-    Ok(Watch { part, metric: metric.text.to_string(), maximize })
-}
-
-fn metric_names(train: &ast::TrainDecl) -> Vec<Arc<str>> {
-    let mut names: Vec<Arc<str>> = vec!["loss".into()];
-    for key in train.keys.iter().filter(|k| &*k.name.text == "metrics") {
-        if let ExprKind::Record(record) = &key.value.kind {
-            names.extend(record.entries.iter().map(|e| e.key.text.clone()));
-        }
-    }
-    names
 }
 
 // ---------------------------------------------------------------- losses and metrics
@@ -353,7 +345,7 @@ fn reaches_a_weight(elab: &Elab<'_>, node: NodeId) -> bool {
         let node = &graph.nodes[i];
         match &node.op {
             Op::Input { index, .. } if weights[*index as usize] => return true,
-            Op::Scalar(Scalar::Stop | Scalar::Less | Scalar::LessEqual | Scalar::Equal) | Op::Cast(_) => {}
+            op if groups::stops(op) => {}
             _ => node.args.iter().for_each(|a| reached[a.index()] = true),
         }
     }
@@ -379,14 +371,19 @@ fn metric_values<'a>(
     let mut results = vec![];
     if let Some(expr) = key(elab, train, "loss") {
         let mut sum: Option<Tensor> = None;
-        for (_, term) in terms(elab, expr, named)? {
+        let mut several = vec![];
+        for (name, term) in terms(elab, expr, named)? {
             let tensor = elab.finished(&term)?;
+            several.push((format!("loss.{name}").into(), tensor));
             sum = Some(match sum {
                 None => tensor,
                 Some(sum) => elab.scalar(Scalar::Add, &[sum, tensor], term.span)?,
             });
         }
         results.extend(sum.map(|s| ("loss".into(), s)));
+        if several.len() > 1 {
+            results.extend(several);
+        }
     }
     let Some(expr) = key(elab, train, "metrics") else { return Ok(results) };
     let ExprKind::Record(record) = &expr.kind else {
@@ -416,27 +413,6 @@ fn metric_values<'a>(
         }
     }
     if failed { Err(Failed) } else { Ok(results) }
-}
-
-/// The update rule. Without one Adam would be a guess at the rate.
-pub(crate) fn rule<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<(Rc<Rule<'a>>, Span)> {
-    let Some(expr) = key(elab, train, "optimizer") else {
-        let diagnostic = Diagnostic::new(Code::E0802, train.model.span, "`train` has no `optimizer`");
-        return Err(elab.error(diagnostic.help("`optimizer = Adam(lr: 1e-3)`, with `use std.optim.Adam`")));
-    };
-    let top = elab.tops[0].clone();
-    let outer = std::mem::replace(&mut elab.place, Context::Plain);
-    let value = elab.eval(expr, &top);
-    elab.place = outer;
-    match value? {
-        Value::Optimizer(rule) => Ok((rule, expr.span)),
-        Value::Record(_) => Err(elab.unbuilt(expr.span, "groups of weights with an optimizer each")),
-        other => {
-            let message =
-                format!("`optimizer` is an update rule such as `Adam(lr: 1e-3)`, this is {}", other.kind());
-            Err(elab.fail(Code::E0804, expr.span, message))
-        }
-    }
 }
 
 /// Whether the inputs of a model are parts of the sample.

@@ -43,6 +43,8 @@ pub(crate) enum Value<'a> {
     Schedule(&'a ast::ScheduleDecl, usize),
     OptimizerDecl(&'a ast::OptimizerDecl, usize),
     Optimizer(Rc<Rule<'a>>),
+    /// `frozen`: in place of an optimizer.
+    Frozen,
     Model(&'a ast::ModelDecl),
     Builtin(&'static crate::builtins::Builtin),
     Module(usize),
@@ -149,6 +151,7 @@ impl<'a> Value<'a> {
             Value::LayerDecl(..) | Value::Layer(_) => "a layer",
             Value::Schedule(..) => "a schedule that is not called",
             Value::OptimizerDecl(..) | Value::Optimizer(_) => "an optimizer",
+            Value::Frozen => "`frozen`",
             Value::Model(_) => "a model",
             Value::Module(_) => "a module",
             Value::Lazy(..) | Value::Field(_) | Value::Data => "data",

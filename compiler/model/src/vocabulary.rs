@@ -66,6 +66,7 @@ fn described(builtin: &'static builtins::Builtin) -> Function {
 pub const CONSTANTS: &[Key] = &[
     ("pi", "3.14159…, the ratio of a circle's circumference to its diameter."),
     ("inf", "Infinity."),
+    ("frozen", "In a group of the optimizer: these weights stay as they are."),
     ("training", "A static truth value: training and evaluation are two programs."),
 ];
 
@@ -82,14 +83,14 @@ pub const TRAIN: &[Key] = &[
     ("steps", "Updates in all, instead of epochs."),
     ("accumulate", "Batches whose gradients are added up before an update."),
     ("clip", "What limits the gradient: `norm(1.0)` or `value(0.5)`."),
-    ("ema", "An exponential moving average of the weights, which evaluation uses: `0.999`."),
+    ("ema", "Evaluation uses averages of the weights: `0.999` of the average stays in each update."),
     ("seed", "First values, order and random masks follow from it; 0 where it is not said."),
-    ("start", "Weights to begin with: a checkpoint's path."),
-    ("precision", "How the values between operations are kept."),
-    ("math", "`exact` keeps the order of sums; `fast` may change it."),
+    ("start", "Weights to begin with: a file of weights or a run directory."),
+    ("precision", "The least precision of products: `\"f32\"`, or `\"tf32\"` where a device gains by it."),
+    ("math", "`\"exact\"` keeps the order of sums; `\"fast\"` permits to change it."),
     ("stop", "When to end early: `stalled(valid.loss, for: 5 epochs)`."),
     ("keep", "Which checkpoint is the run's result: `best(valid.loss)`."),
-    ("save_every", "How often a checkpoint is written."),
+    ("save_every", "A checkpoint stays every so often: `10 epochs`, `500 steps`."),
     ("phases", "Parts of the run with settings of their own."),
 ];
 

@@ -96,7 +96,7 @@ impl<'a> Elab<'a> {
             None => {
                 let init = self.initializer(first, env)?;
                 let param =
-                    Param { path, ty: ty.clone(), disk, init, frozen: false, buffer: decl.buffer, span };
+                    Param { path, ty: ty.clone(), disk, init, optimizer: None, buffer: decl.buffer, span };
                 self.weights.params.push(param);
                 self.weights.order.push(order);
                 self.weights.params.len() - 1

@@ -4,16 +4,16 @@ use crate::lower::{Given, Lowerer};
 use crate::rebuild::SharedAxes;
 use crate::split::split_reductions;
 use crate::stored::{Stored, StoredDim};
+use crate::update::update;
 use crate::{pipeline, plan};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use stmc_ir::module::{Clip, EntryGraph, InputRole, Module, OutputRole, ParamId, Train};
-use stmc_ir::ops::Scalar;
+use stmc_ir::module::{EntryGraph, InputRole, Module, OutputRole, ParamId, Train};
 use stmc_ir::program::{
     Binding, Buffer, BufferDim, BufferId, BufferKind, Entry, InputPort, OutputPort, ProgramParam, Step,
 };
-use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Program, Type, verify};
+use stmc_ir::{AxisId, DType, Program, Type, verify};
 
 /// What is to be compiled besides what the module says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -39,7 +39,7 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
         lowerer.program.entries.push(lowered);
     }
     if let Some(train) = &module.train {
-        update(&mut lowerer, &weights, train);
+        update(&mut lowerer, &weights.arenas, train);
     }
     let mut program = lowerer.program;
     program.params = weights.params;
@@ -68,24 +68,30 @@ pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradien
     entry
 }
 
-/// The weights in one arena, with their gradients and states beside them in arenas of the same shape.
-struct Weights {
+/// The weights of each update rule in one arena, with their gradients and states beside them in arenas of the same shape.
+pub(crate) struct Weights {
     params: Vec<ProgramParam>,
     /// Where each weight lies.
     places: Vec<Stored>,
     gradients: Vec<Option<Stored>>,
-    /// Whole arenas: weights, gradients, states, and the sum of gradients where they are accumulated.
-    arena: Option<Arenas>,
+    /// Where its average lies.
+    averages: Vec<Option<Stored>>,
+    /// One per rule. Empty: the module does not train.
+    pub arenas: Vec<Arenas>,
     /// Buffers with a next value.
     updated: Option<Updated>,
 }
 
-struct Arenas {
-    len: usize,
-    weights: BufferId,
-    gradients: BufferId,
-    states: Vec<BufferId>,
-    sums: Option<BufferId>,
+/// Whole arenas.
+pub(crate) struct Arenas {
+    pub len: usize,
+    pub weights: BufferId,
+    pub gradients: BufferId,
+    pub states: Vec<BufferId>,
+    /// Sums of gradients, where they are accumulated.
+    pub sums: Option<BufferId>,
+    /// Averages of the weights, where they are wanted.
+    pub averages: Option<BufferId>,
 }
 
 /// Elements: every weight begins on 64 bytes.
@@ -93,29 +99,39 @@ const ALIGN: usize = 16;
 /// The arena is a multiple of this, so that its loops split evenly.
 const CHUNK: usize = 1024;
 
+impl Arenas {
+    /// The arenas of a rule, for all weights that it updates.
+    fn new(program: &mut Program, module: &Module, train: &Train, rule: usize) -> Arenas {
+        let own = module.params.iter().filter(|p| p.optimizer == Some(rule));
+        let len = own.map(|p| p.ty.len().next_multiple_of(ALIGN)).sum::<usize>().next_multiple_of(CHUNK);
+        let mut whole = |name: &str| plain(program, name, len);
+        Arenas {
+            len,
+            weights: whole("weights"),
+            gradients: whole("gradients"),
+            states: train.optimizers[rule].states.iter().map(|s| whole(s)).collect(),
+            sums: (train.accumulate > 1).then(|| whole("sums")),
+            averages: train.ema.map(|_| whole("averages")),
+        }
+    }
+}
+
 impl Weights {
     fn new(lowerer: &mut Lowerer, module: &Module, entries: &[EntryGraph]) -> Weights {
-        let trained =
-            module.params.iter().filter(|p| p.is_trained()).map(|p| p.ty.len().next_multiple_of(ALIGN));
-        let len = trained.sum::<usize>().next_multiple_of(CHUNK);
-        let arena = module.train.as_ref().map(|train| {
-            let mut whole = |name: &str| plain(&mut lowerer.program, name, len);
-            Arenas {
-                len,
-                weights: whole("weights"),
-                gradients: whole("gradients"),
-                states: train.optimizer.states.iter().map(|s| whole(s)).collect(),
-                sums: (train.accumulate > 1).then(|| whole("sums")),
-            }
-        });
+        let rules = |train: &Train| -> Vec<Arenas> {
+            let rules = 0..train.optimizers.len();
+            rules.map(|rule| Arenas::new(&mut lowerer.program, module, train, rule)).collect()
+        };
+        let arenas = module.train.as_ref().map_or(vec![], rules);
         let live: Vec<ParamId> = entries
             .iter()
             .flat_map(|e| &e.outputs)
             .filter_map(|o| if let OutputRole::ParamGradient(p) = o { Some(*p) } else { None })
             .collect();
         let updated = Updated::new(&mut lowerer.program, module, entries);
-        let mut weights = Weights { params: vec![], places: vec![], gradients: vec![], arena, updated };
-        let mut offset = 0;
+        let mut offsets = vec![0; arenas.len()];
+        let (params, places, gradients, averages) = Default::default();
+        let mut weights = Weights { params, places, gradients, averages, arenas, updated };
         for (i, param) in module.params.iter().enumerate() {
             let order = Layout::weight(&param.disk, module);
             let (mut stride, mut dims) = (1, vec![]);
@@ -124,11 +140,13 @@ impl Weights {
                 dims.insert(0, StoredDim { axis: *axis, extent, stride: stride as i64 });
                 stride *= extent;
             }
+            let rule = param.optimizer.filter(|_| !weights.arenas.is_empty());
+            let offset = rule.map_or(0, |rule| offsets[rule]);
             let mut part = |name: String, parent: Option<(BufferId, usize)>| {
                 let buffer = sub_buffer(lowerer, module, name, &param.disk, &dims, parent);
                 Stored { buffer, base: 0, steps: vec![], dims: dims.clone() }
             };
-            let arena = weights.arena.as_ref().filter(|_| param.is_trained());
+            let arena = rule.map(|rule| &weights.arenas[rule]);
             let id = ParamId::from_index(i);
             let updated = weights.updated.as_mut().filter(|u| u.offsets.contains_key(&id));
             let parent =
@@ -143,21 +161,32 @@ impl Weights {
                 let name = || format!("state.{}", param.path);
                 a.states.iter().map(|s| part(name(), Some((*s, offset))).buffer).collect()
             });
-            if arena.is_some() {
-                offset += param.ty.len().next_multiple_of(ALIGN);
+            let average = arena
+                .and_then(|a| a.averages)
+                .map(|whole| part(format!("average.{}", param.path), Some((whole, offset))));
+            if let Some(rule) = rule {
+                offsets[rule] += param.ty.len().next_multiple_of(ALIGN);
             }
             weights.params.push(ProgramParam {
                 path: param.path.clone(),
                 buffer: place.buffer,
                 gradient: gradient.as_ref().map(|g| g.buffer),
                 states,
+                average: average.as_ref().map(|a| a.buffer),
                 init: param.init.clone(),
                 live: live.contains(&id),
             });
             weights.places.push(place);
             weights.gradients.push(gradient);
+            weights.averages.push(average);
         }
         weights
+    }
+
+    /// What an entry reads of a weight: its average, unless the entry trains.
+    fn read(&self, param: ParamId, entry: &str) -> &Stored {
+        let average = self.averages[param.index()].as_ref().filter(|_| entry != "train");
+        average.unwrap_or(&self.places[param.index()])
     }
 }
 
@@ -244,7 +273,7 @@ fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> 
         // An input that nothing uses is not asked for.
         let Some(ty) = types.get(&i) else { continue };
         let stored = match role {
-            InputRole::Param(p) => weights.places[p.index()].clone(),
+            InputRole::Param(p) => weights.read(*p, &entry.name).clone(),
             InputRole::Slab { axes, .. } | InputRole::Named { axes, .. } | InputRole::Mask { axes, .. } => {
                 port(lowerer, "input", ty, axes, BufferKind::Input)
             }
@@ -309,86 +338,4 @@ fn port(lowerer: &mut Lowerer, name: &str, ty: &Type, axes: &[AxisId], kind: Buf
     assert_eq!(strides.len(), ty.dims().len(), "a port lists every axis");
     lowerer.program.buffers[stored.buffer.index()].dims = strides;
     stored
-}
-
-/// Entry `apply`: clip and update rule, over whole arenas. With accumulation, `accumulate` adds the gradients of a micro-step up and
-/// `apply` takes their mean and clears the sum.
-fn update(lowerer: &mut Lowerer, weights: &Weights, train: &Train) {
-    let arena = weights.arena.as_ref().expect("modules that train have arenas");
-    if arena.len == 0 {
-        return;
-    }
-    let axis = lowerer.axes.borrow_mut().axis("weight", "#arena");
-    let ty = Type::new(DType::F32, vec![Dim { axis, extent: arena.len }]).expect("one axis");
-    let whole = |buffer: BufferId| Stored {
-        buffer,
-        base: 0,
-        steps: vec![],
-        dims: vec![StoredDim { axis, extent: arena.len, stride: 1 }],
-    };
-    let b = Builder::new(lowerer.axes.clone());
-    let input = |i: usize| b.input(i, ty.clone());
-    if let Some(sums) = arena.sums {
-        let sum = b.plus(input(0), input(1));
-        let graph = b.finish(vec![sum]);
-        let given =
-            HashMap::from([(0, Given::Tensor(whole(sums))), (1, Given::Tensor(whole(arena.gradients)))]);
-        push_update(lowerer, "accumulate", &graph, &given, vec![whole(sums)]);
-    }
-    let b = Builder::new(lowerer.axes.clone());
-    let input = |i: usize| b.input(i, ty.clone());
-    let mut gradient = input(1);
-    if train.accumulate > 1 {
-        gradient = b.times(gradient, b.number(1.0 / train.accumulate as f64));
-    }
-    let gradient = clipped(&b, gradient, train.clip);
-    let mut args: Vec<NodeId> = vec![input(0), gradient];
-    args.extend((0..arena.states.len()).map(|i| input(2 + i)));
-    let map = b.inline(&train.optimizer.graph, &args);
-    let mut outputs: Vec<NodeId> =
-        train.optimizer.graph.outputs.iter().map(|o| b.expand_to(map[o.index()], &ty)).collect();
-    let mut targets = vec![whole(arena.weights)];
-    targets.extend(arena.states.iter().map(|s| whole(*s)));
-    if let Some(sums) = arena.sums {
-        outputs.push(b.fill(0.0, &ty));
-        targets.push(whole(sums));
-    }
-    let axes = lowerer.axes.clone();
-    let graph = split_reductions(&axes, &pipeline::tidy(&axes, &b.finish(outputs)));
-    let mut given = HashMap::from([
-        (0, Given::Tensor(whole(arena.weights))),
-        (1, Given::Tensor(whole(arena.sums.unwrap_or(arena.gradients)))),
-    ]);
-    given.extend(arena.states.iter().enumerate().map(|(i, s)| (2 + i, Given::Tensor(whole(*s)))));
-    push_update(lowerer, "apply", &graph, &given, targets);
-}
-
-fn push_update(
-    lowerer: &mut Lowerer,
-    name: &str,
-    graph: &Graph,
-    given: &HashMap<usize, Given>,
-    targets: Vec<Stored>,
-) {
-    verify::graph(graph, &lowerer.axes.borrow(), name);
-    let steps = lowerer.lower(graph, given, targets);
-    let entry = Entry { name: name.into(), steps, inputs: vec![], outputs: vec![], batch: 0, flops: 0 };
-    lowerer.program.entries.push(entry);
-}
-
-fn clipped(b: &Builder, g: NodeId, clip: Option<Clip>) -> NodeId {
-    match clip {
-        None => g,
-        Some(Clip::Value(limit)) => {
-            let below = b.scalar(Scalar::Min, &[g, b.number(limit)]);
-            b.scalar(Scalar::Max, &[below, b.number(-limit)])
-        }
-        // torch.nn.utils.clip_grad_norm_: g * min(1, limit / (norm + 1e-6)).
-        Some(Clip::Norm(limit)) => {
-            let axes: Vec<AxisId> = b.ty(g).dims().iter().map(|d| d.axis).collect();
-            let norm = b.scalar(Scalar::Sqrt, &[b.sum(b.times(g, g), &axes)]);
-            let factor = b.over(b.number(limit), b.plus(norm, b.number(1e-6)));
-            b.times(g, b.scalar(Scalar::Min, &[factor, b.number(1.0)]))
-        }
-    }
 }

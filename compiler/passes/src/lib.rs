@@ -17,3 +17,4 @@ mod lower;
 mod plan;
 mod split;
 mod stored;
+mod update;

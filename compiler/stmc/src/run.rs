@@ -54,7 +54,7 @@ impl Compiled {
         let folder = folder.map_err(fail)?;
         let mut session = self.session(device)?;
         let run = Trainer::begin(&mut session, data, folder, &watching(options)).and_then(Trainer::run);
-        run.map_err(fail)
+        run.map(over).map_err(fail)
     }
 
     pub(crate) fn data(&self) -> Result<&Data, Error> {
@@ -86,8 +86,15 @@ impl Compiled {
     }
 }
 
+fn over(leg: stmc_runtime::Leg) -> Outcome {
+    match leg {
+        stmc_runtime::Leg::Over(outcome) => outcome,
+        stmc_runtime::Leg::Next(_) => unreachable!("there is one phase"),
+    }
+}
+
 fn watching(options: &TrainOptions) -> stmc_runtime::Options {
-    stmc_runtime::Options { interrupted: options.interrupted.clone(), watch: options.watch }
+    stmc_runtime::Options { interrupted: options.interrupted.clone(), watch: options.watch, phases: 1 }
 }
 
 impl Again {
@@ -135,7 +142,10 @@ pub fn resume(again: &Again, device: &mut dyn Device, options: &TrainOptions) ->
     let folder = RunFolder::open(&again.path).map_err(fail)?;
     let data = again.compiled.data()?;
     let mut session = again.compiled.session(device)?;
-    Trainer::resume(&mut session, data, folder, &watching(options)).and_then(Trainer::run).map_err(fail)
+    Trainer::resume(&mut session, data, folder, &watching(options))
+        .and_then(Trainer::run)
+        .map(over)
+        .map_err(fail)
 }
 
 /// The metrics of every part but `train`, with the weights that the run kept.
@@ -152,8 +162,8 @@ pub fn evaluate(again: &Again, device: &mut dyn Device) -> Result<Vec<(String, V
 pub fn predict(again: &Again, device: &mut dyn Device, inputs: &Named) -> Result<Named, Error> {
     let fail = |e| Error::run(&again.compiled.checked.sources, e);
     let mut session = again.compiled.session(device)?;
-    let step = stmc_runtime::report::load_kept(&mut session, &again.path).map_err(fail)?;
-    stmc_runtime::predict::predict(&mut session, inputs, step).map_err(fail)
+    let kept = stmc_runtime::report::load_kept(&mut session, &again.path).map_err(fail)?;
+    stmc_runtime::predict::predict(&mut session, inputs, kept.clock.schedules).map_err(fail)
 }
 
 /// What `step` works on.

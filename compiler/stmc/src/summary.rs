@@ -70,9 +70,10 @@ fn weights(compiled: &Compiled) -> String {
         .iter()
         .zip(&compiled.program.params)
         .map(|(param, placed)| {
-            let note = match module.train.is_some() && !placed.live {
+            let trains = module.train.is_some();
+            let note = match trains && !placed.live {
                 _ if param.buffer => "buffer, not trained",
-                _ if param.frozen => "frozen",
+                _ if trains && !param.is_trained() => "frozen",
                 true => "no loss reaches it",
                 false => "",
             };

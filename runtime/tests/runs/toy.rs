@@ -15,8 +15,8 @@ use stmc_ir::device::Scalars;
 use stmc_ir::host::{HostBinary, HostExpr};
 use stmc_ir::kernel_interpret::Interpreter;
 use stmc_ir::module::{
-    Combine, EntryGraph, Init, InputRole, Metric, Optimizer, OutputRole, Param, ParamId, ScalarId, Stalled,
-    Train, Watch,
+    Combine, EntryGraph, Init, InputRole, Metric, Optimizer, OutputRole, Param, ParamId, Resets, ScalarId,
+    Stalled, Train, Watch,
 };
 use stmc_ir::ops::{Dot, Random, Rename, Scalar};
 use stmc_ir::program::BufferId;
@@ -47,11 +47,23 @@ pub(crate) struct Settings {
     pub(crate) rate: f64,
     pub(crate) stop: Option<usize>,
     pub(crate) bad_target: Option<f32>,
+    pub(crate) ema: Option<f64>,
+    pub(crate) save_every: Option<usize>,
+    pub(crate) resets: Resets,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { epochs: 6, accumulate: 1, rate: 0.05, stop: None, bad_target: None }
+        Settings {
+            epochs: 6,
+            accumulate: 1,
+            rate: 0.05,
+            stop: None,
+            bad_target: None,
+            ema: None,
+            save_every: None,
+            resets: Resets::default(),
+        }
     }
 }
 
@@ -303,7 +315,7 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         ty,
         disk: disk.to_vec(),
         init,
-        frozen: false,
+        optimizer: Some(0),
         buffer: false,
         span: span((50, 60)),
     };
@@ -321,7 +333,11 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         seed: 5,
         accumulate: settings.accumulate,
         clip: None,
-        optimizer: maker.momentum(),
+        optimizers: vec![maker.momentum()],
+        ema: settings.ema,
+        start: None,
+        save_every: settings.save_every,
+        resets: settings.resets,
         rate: Some(ScalarId(0)),
         metrics: vec![
             metric("loss", 0, false, None),

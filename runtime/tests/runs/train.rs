@@ -9,11 +9,11 @@ use stmc_base::Code;
 use stmc_runtime::folder::{self, Mark};
 use stmc_runtime::state::Ending;
 use stmc_runtime::{
-    Options, Outcome, RunError, RunFolder, Session, Tensor, Trainer, Watching, predict, report,
+    Leg, Options, Outcome, RunError, RunFolder, Session, Tensor, Trainer, Watching, predict, report,
 };
 
 fn options(interrupted: &Arc<AtomicBool>) -> Options {
-    Options { interrupted: interrupted.clone(), watch: Watching::Silent }
+    Options { interrupted: interrupted.clone(), watch: Watching::Silent, phases: 1 }
 }
 
 fn begin(toy: &Toy, run: &Path, event: Event) -> Result<Outcome, RunError> {
@@ -24,13 +24,23 @@ fn begin(toy: &Toy, run: &Path, event: Event) -> Result<Outcome, RunError> {
     let mut device = Watched::new(&toy.program, event);
     let mut session = Session::start(&toy.module, &toy.program, &mut device, 5)?;
     let folder = RunFolder::create(run, &toy.config)?;
-    Trainer::begin(&mut session, &toy.data, folder, &options(&flag))?.run()
+    Trainer::begin(&mut session, &toy.data, folder, &options(&flag))?.run().map(over)
+}
+
+/// Of a run without phases.
+fn over(leg: Leg) -> Outcome {
+    match leg {
+        Leg::Over(outcome) => outcome,
+        Leg::Next(_) => panic!("there is one phase"),
+    }
 }
 
 fn resume(toy: &Toy, run: &Path) -> Result<Outcome, RunError> {
     let mut device = Watched::new(&toy.program, Event::Nothing);
     let mut session = Session::start(&toy.module, &toy.program, &mut device, 5)?;
-    Trainer::resume(&mut session, &toy.data, RunFolder::open(run)?, &options(&Arc::default()))?.run()
+    Trainer::resume(&mut session, &toy.data, RunFolder::open(run)?, &options(&Arc::default()))?
+        .run()
+        .map(over)
 }
 
 /// A fresh toy and a place for its runs.

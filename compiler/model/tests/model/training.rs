@@ -34,7 +34,7 @@ const PLAIN: &str = "    param scale: [] ~ 1\n    { q: scale * p }";
 
 /// The weight after each of a few updates with these gradients.
 fn updates(module: &Module, gradients: &[f64]) -> Vec<f64> {
-    let rule = &module.train.as_ref().expect("it trains").optimizer;
+    let rule = &module.train.as_ref().expect("it trains").optimizers[0];
     let mut values = vec![0.5; 1];
     values.resize(1 + rule.states.len(), 0.0);
     let mut out = vec![];
@@ -136,7 +136,7 @@ fn schedules_are_computed_before_each_update() {
 #[test]
 fn a_scalar_of_a_rule_is_computed_in_one_piece() {
     let module = module(&program("use std.optim.Adam", "Adam(lr: 0.1)", PLAIN), Request::Train);
-    let step = HostExpr::binary(HostBinary::Add, HostExpr::var("step"), HostExpr::Const(1.0));
+    let step = HostExpr::binary(HostBinary::Add, HostExpr::var("updates"), HostExpr::Const(1.0));
     let power = HostExpr::binary(HostBinary::Pow, HostExpr::Const(0.9), step);
     let rest = HostExpr::binary(HostBinary::Sub, HostExpr::Const(1.0), power);
     let whole = HostExpr::binary(HostBinary::Div, HostExpr::Const(0.1), rest);
