@@ -1,6 +1,7 @@
 //! Schedules against rates computed elsewhere, update by update; some carry a state, and some watch a metric.
 use std::path::Path;
 use stmc_ir::Module;
+use stmc_runtime::Moment;
 use stmc_runtime::schedules::Schedules;
 use stmc_tests::devices;
 
@@ -42,8 +43,8 @@ fn rates(module: &Module, metric: &[f64]) -> Vec<f64> {
     let rate = &module.scalars[train.rate.expect("the rule has a rate").index()];
     let mut schedules = Schedules::new(module);
     let update = |step: u64| {
-        let now = schedules.eval(rate, step);
-        schedules.advance(&module.states, step);
+        let now = schedules.eval(rate, Moment::evaluation(step));
+        schedules.advance(&module.states, Moment::evaluation(step));
         if let (Some(watch), Some(value)) = (train.watched.first(), metric.get(step as usize)) {
             schedules.observe(watch, *value);
         }
