@@ -18,12 +18,15 @@ struct Case {
     mapped: bool,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 8] = [
     Case { program: "climate_conv3d", golden: "climate_conv3d", mapped: false },
     Case { program: "convlstm_ed", golden: "convlstm_ed", mapped: false },
     Case { program: "convlstm_openstl", golden: "convlstm_openstl", mapped: false },
     Case { program: "convlstm_joined", golden: "convlstm_openstl", mapped: true },
     Case { program: "deepearth_language", golden: "deepearth_language", mapped: false },
+    Case { program: "heart_cnn_2d", golden: "heart_cnn_2d", mapped: false },
+    Case { program: "heart_cnn_gru_1d", golden: "heart_cnn_gru_1d", mapped: true },
+    Case { program: "heart_transformer_2d", golden: "heart_transformer_2d", mapped: false },
 ];
 const UPDATES: u64 = 5;
 /// What the golden files give, and what is about evaluation.
