@@ -227,6 +227,10 @@ impl<'a> Walk<'a> {
                     w.known.entry(id).or_insert(known);
                     id
                 });
+                if kind == Kind::Metric {
+                    // A metric may be made of those before it.
+                    w.bring(id);
+                }
                 match (found, short) {
                     (_, true) => w.write(entry.key.span, id, Written::ShortKey),
                     (Some(id), false) => w.refer(entry.key.span, id),

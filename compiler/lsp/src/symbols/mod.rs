@@ -134,6 +134,7 @@ impl Kind {
             self,
             Kind::Part
                 | Kind::Output
+                | Kind::Metric
                 | Kind::Carry
                 | Kind::Weight
                 | Kind::Input
