@@ -88,6 +88,28 @@ fn every_name_can_be_changed() {
     assert!(changed > 200, "only {changed} names were changed");
 }
 
+/// Texts on the way to a program: some of them break off in the middle, some lack a piece.
+#[test]
+fn no_text_is_too_unfinished_for_an_answer() {
+    let cache = Cache::default();
+    for path in programs() {
+        let text = read(&path).unwrap();
+        let marks: Vec<usize> = text.char_indices().map(|(i, _)| i).collect();
+        for n in 0..TRIED {
+            // Marks that fall on all kinds of places.
+            let at = marks[(n * 7919 + n) % marks.len()];
+            let end = text[at..].char_indices().nth(23).map_or(text.len(), |(i, _)| at + i);
+            let (cut, lacks) = (text[..at].to_string(), format!("{}{}", &text[..at], &text[end..]));
+            for typed in [cut, lacks] {
+                let found = analysis(&path, &typed, &cache);
+                found.completions(at, &read, &cache);
+                found.hover(found.main, at);
+                found.definition(found.main, at.saturating_sub(3));
+            }
+        }
+    }
+}
+
 #[test]
 fn an_answer_comes_before_the_next_key() {
     let cache = Cache::default();

@@ -370,6 +370,13 @@ fn a_model_is_checked_without_its_data() {
     let (uri, _) = client.open("net.stm", &text.replace("x |> first", "y |> first"));
     let codes: Vec<_> = client.diagnostics(&uri).into_iter().map(|d| d.code).collect();
     assert_eq!(codes, [Some("E0903".to_string().into()), Some("E0401".to_string().into())]);
+    // What `stmc schema` once said of the data stands in for them.
+    let axes = json!([{ "extent": 40 }, { "extent": 6 }, { "extent": 16 }, { "extent": 16 }]);
+    let variable = json!({ "name": "", "dtype": "f32", "axes": axes });
+    let schema = json!({ "sources": [{ "origin": "rain.npy", "variables": [variable] }] });
+    std::fs::write(client.path("net.schema.json"), schema.to_string()).unwrap();
+    let (uri, _) = client.open("net.stm", &text);
+    assert_eq!(client.diagnostics(&uri), []);
 }
 
 #[test]
