@@ -413,8 +413,9 @@ fn declared_order(elab: &Elab<'_>, name: &str) -> Option<Vec<AxisId>> {
     });
     of_model.or_else(|| {
         let plan = &elab.data.as_ref()?.plan;
-        let longest = plan.fields.iter().max_by_key(|f| f.axes.len())?;
-        Some(longest.axes.iter().map(|(n, _)| elab.program_axis(n)).collect())
+        let own = plan.fields.iter().find(|f| f.name == name);
+        let field = own.or_else(|| plan.fields.iter().max_by_key(|f| f.axes.len()))?;
+        Some(field.axes.iter().map(|(n, _)| elab.program_axis(n)).collect())
     })
 }
 
