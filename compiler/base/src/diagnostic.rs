@@ -31,7 +31,7 @@ pub struct Diagnostic {
     /// What to write instead. `None` where that would be a guess.
     pub help: Option<String>,
     /// The help as an edit. `None` where it takes a person to apply it.
-    pub fix: Option<Fix>,
+    pub fix: Option<Box<Fix>>,
 }
 
 /// Edits that apply a message's help.
@@ -126,7 +126,7 @@ impl Diagnostic {
             (true, false) => format!("insert `{shown}`"),
             (false, false) => format!("write `{shown}`"),
         };
-        self.fix = Some(Fix { title, edits: vec![Edit { span, text }] });
+        self.fix = Some(Box::new(Fix { title, edits: vec![Edit { span, text }] }));
         self
     }
 
@@ -137,7 +137,7 @@ impl Diagnostic {
         let title = format!("write `{before}…{after}`");
         let start = Edit { span: Span { end: span.start, ..span }, text: before };
         let end = Edit { span: Span { start: span.end, ..span }, text: after };
-        self.fix = Some(Fix { title, edits: vec![start, end] });
+        self.fix = Some(Box::new(Fix { title, edits: vec![start, end] }));
         self
     }
 

@@ -7,6 +7,6 @@ impl Analysis {
     pub fn actions(&self, place: Span) -> impl Iterator<Item = (&Diagnostic, &Fix)> {
         let touches = move |s: Span| s.source == place.source && s.start <= place.end && place.start <= s.end;
         let here = self.diagnostics.iter().filter(move |d| touches(d.labels[0].span));
-        here.filter_map(|d| Some((d, d.fix.as_ref()?)))
+        here.filter_map(|d| Some((d, d.fix.as_deref()?)))
     }
 }
