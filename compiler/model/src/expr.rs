@@ -103,6 +103,7 @@ impl<'a> Elab<'a> {
         match env.find(name) {
             Some(Value::Failed) => return Err(Failed),
             Some(Value::Lazy(expr, inner)) => return self.lazily(expr, &inner),
+            Some(Value::LazyElement(l, n, inner)) => return self.lazy_element(l, n, &inner),
             Some(Value::Field(field)) => return self.field(field, span).map(Value::Tensor),
             Some(value) => return Ok(value),
             None => {}

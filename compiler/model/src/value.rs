@@ -50,6 +50,8 @@ pub(crate) enum Value<'a> {
     Module(usize),
     /// An expression of `data`, evaluated anew wherever it is used: what is read depends on where it is indexed.
     Lazy(&'a ast::Expr, Env<'a>),
+    /// The same, and of its list one element: `let (u, v) = split(wind, channel, 2)`.
+    LazyElement(&'a ast::Let, usize, Env<'a>),
     /// An array of the data.
     Field(usize),
     /// A data block, for what is static of its fields: `fields.crop.count`.
@@ -154,7 +156,7 @@ impl<'a> Value<'a> {
             Value::Frozen => "`frozen`",
             Value::Model(_) => "a model",
             Value::Module(_) => "a module",
-            Value::Lazy(..) | Value::Field(_) | Value::Data => "data",
+            Value::Lazy(..) | Value::LazyElement(..) | Value::Field(_) | Value::Data => "data",
             Value::Position(..) => "a sample variable",
         }
     }
@@ -172,6 +174,7 @@ impl<'a> Value<'a> {
                 | Value::OptimizerDecl(..)
                 | Value::Model(_)
                 | Value::Lazy(..)
+                | Value::LazyElement(..)
                 | Value::Failed
         )
     }

@@ -73,10 +73,6 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
                 Ok(field) => plan.fields.push(field),
                 Err(Failed) => failed = true,
             },
-            DataKind::Let(l) if matches!(l.pattern, ast::Pattern::Tuple(..)) => {
-                elab.unbuilt(l.pattern.span(), "several names for one expression of the data");
-                failed = true;
-            }
             _ => {}
         }
     }
@@ -113,9 +109,7 @@ pub(crate) fn open<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, plan: DataP
     }
     for statement in &decl.statements {
         if let DataKind::Let(l) = &statement.kind {
-            for name in l.pattern.names() {
-                env.define(&name.text, Value::Lazy(&l.value, env.clone()), name.span);
-            }
+            read::define_lazily(&env, l);
         }
     }
     let split_axis = split::axis(decl, elab.resolved, &plan);

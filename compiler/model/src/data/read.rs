@@ -51,6 +51,17 @@ enum Position {
 const READ_UNDER_INDEX: &[&str] =
     &["coord", "month", "year", "day_of_year", "years", "around", "fit", "axes"];
 
+/// Binds the names of a `let` of the data.
+pub(super) fn define_lazily<'a>(scope: &Env<'a>, l: &'a ast::Let) {
+    for (n, name) in l.pattern.names().into_iter().enumerate() {
+        let value = match &l.pattern {
+            ast::Pattern::Name(_) => Value::Lazy(&l.value, scope.clone()),
+            ast::Pattern::Tuple(..) => Value::LazyElement(l, n, scope.clone()),
+        };
+        scope.define(&name.text, value, name.span);
+    }
+}
+
 impl<'a> Elab<'a> {
     /// The block being read.
     pub(crate) fn open_data(&self) -> &DataState<'a> {
@@ -80,9 +91,7 @@ impl<'a> Elab<'a> {
             scope.define(&binder.name.text, Value::Position(i, 0), binder.name.span);
         }
         for l in &sample.parts.lets {
-            for name in l.pattern.names() {
-                scope.define(&name.text, Value::Lazy(&l.value, scope.clone()), name.span);
-            }
+            define_lazily(&scope, l);
         }
         scope
     }
@@ -95,6 +104,13 @@ impl<'a> Elab<'a> {
         self.instances = instances;
         self.place = outer;
         value
+    }
+
+    /// One of several names for an expression of the data block.
+    pub(crate) fn lazy_element(&mut self, l: &'a ast::Let, n: usize, env: &Env<'a>) -> Eval<Value<'a>> {
+        let value = self.lazily(&l.value, env)?;
+        let value = Spanned { value, span: l.value.span };
+        Ok(self.destructure(&l.pattern, value)?.swap_remove(n).1)
     }
 
     /// `base[time: t - 12 .. t]` in a data block.

@@ -264,3 +264,22 @@ fn given_masks_have_the_steps_of_scans() {
     let expected: Vec<f64> = p.iter().enumerate().map(|(e, x)| x * 4.0 * keep(0, e) * keep(1, e)).collect();
     assert_close("q", &run(&module, "train", &given.into())["q"], &expected);
 }
+
+#[test]
+fn several_names_for_one_expression_of_the_data() {
+    let with = |lets: &str, p: &str, y: &str| {
+        let text = program("use std.optim.Adam", "Adam(lr: 0.1)", PLAIN);
+        let text = text
+            .replace("    sample at s in sequence {", &format!("    {lets}\n    sample at s in sequence {{"));
+        module(&text.replace("p: rain[", p).replace("y: rain[", y), Request::Train)
+    };
+    let apart = "let left = split(rain, col, 2).0\n    let right = split(rain, col, 2).1";
+    let one = with("let (left, right) = split(rain, col, 2)", "p: left[", "y: right[");
+    let two = with(apart, "p: left[", "y: right[");
+    for entry in ["train", "eval", "predict"] {
+        assert_eq!(
+            one.entry(entry).expect("it is there").graph,
+            two.entry(entry).expect("it is there").graph
+        );
+    }
+}
