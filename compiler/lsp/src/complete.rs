@@ -437,11 +437,10 @@ impl<'t> Site<'t> {
     /// A colon of a parameter, a hyper or a `let`, not one of an argument.
     fn is_typed(&self) -> bool {
         let line = self.line();
-        match (line.first().map(|t| t.text), self.bracket()) {
-            (Some("hyper"), "") => true,
-            (Some("fn" | "layer" | "model" | "schedule" | "optimizer"), "(") => true,
-            _ => false,
-        }
+        matches!(
+            (line.first().map(|t| t.text), self.bracket()),
+            (Some("hyper"), "") | (Some("fn" | "layer" | "model" | "schedule" | "optimizer"), "(")
+        )
     }
 
     /// After `over:`, `along`, `axis:` and the like only an axis can stand.

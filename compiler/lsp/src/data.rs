@@ -1,12 +1,12 @@
 //! The data of the file that is being written: opened once, and made up where they are not there.
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
-use stmc_base::schema::{Coordinates, SchemaAxis, SourceSchema, Variable};
+use stmc_base::schema::{Coordinates, SchemaAxis, SourceSchema, Variable, VariableRef};
 use stmc_base::{Code, Diagnostic, Schema, Severity};
-use stmc_data::{DataError, Samples, Source};
+use stmc_data::{DataError, Dataset, Samples, Source};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_model::{Counts, Resolved, Settings};
 use stmc_syntax::ast::{self, DataKind, ExprKind, ItemKind};
@@ -32,11 +32,26 @@ const OF_EXTENTS: &[Code] = &[
     Code::W0902,
 ];
 
-/// Sources that were opened, until their files change.
+/// Sources in the order of the `from` lines. The same ones are the same data: a file that has changed is opened anew.
+type Opened = Vec<Arc<dyn Source>>;
+
+/// Sources that were opened, until their files change, and what was read of them.
 #[derive(Default)]
 pub struct DataCache {
-    opened: RefCell<BTreeMap<String, (Option<SystemTime>, Arc<dyn Source>)>>,
+    opened: RefCell<BTreeMap<String, File>>,
+    schemas: Memory<Vec<(usize, VariableRef)>, Schema>,
+    samples: Memory<(DataPlan, u64), Sampled>,
 }
+
+/// An open file.
+struct File {
+    /// When it was written. `None`: it is a generator's.
+    when: Option<SystemTime>,
+    source: Arc<dyn Source>,
+}
+
+/// The parts of the split, counted, with warnings; or what is wrong with them.
+type Sampled = Result<(Counts, Vec<Diagnostic>), Vec<Diagnostic>>;
 
 /// The data block bound to its data.
 #[derive(Default)]
@@ -66,19 +81,20 @@ pub(crate) fn bind(resolved: &Resolved, settings: &Settings, path: &Path, cache:
     if !resolved.has_data() {
         return bound;
     }
-    let schema = match stmc_model::data_sources(resolved, settings) {
-        Ok(specs) => schema(&specs, resolved, path, cache, &mut bound),
+    let found = match stmc_model::data_sources(resolved, settings) {
+        Ok(specs) => found(&specs, resolved, path, cache, &mut bound),
         Err(wrong) => {
             bound.diagnostics.extend(wrong);
             None
         }
     };
-    let schema = schema.unwrap_or_else(|| {
-        bound.guessed = true;
-        declared(resolved)
-    });
+    bound.guessed = found.is_none();
+    let (schema, opened) = found.unwrap_or_else(|| (declared(resolved), None));
     match stmc_model::data_plan(resolved, settings, &schema) {
-        Ok(plan) => count(&plan, resolved, settings, &mut bound),
+        Ok(plan) => {
+            let seed = stmc_model::seed(resolved, settings).unwrap_or(0);
+            count(plan, seed, opened, cache, &mut bound);
+        }
         Err(wrong) => {
             let guessed = bound.guessed;
             bound.diagnostics.extend(wrong.into_iter().filter(|d| !guessed || !OF_EXTENTS.contains(&d.code)));
@@ -88,56 +104,60 @@ pub(crate) fn bind(resolved: &Resolved, settings: &Settings, path: &Path, cache:
 }
 
 /// What the files or generators hold, or what `stmc schema` once said of them. `None`: neither is there.
-fn schema(
+fn found(
     specs: &[SourceSpec],
     resolved: &Resolved,
     path: &Path,
     cache: &DataCache,
     bound: &mut Bound,
-) -> Option<Schema> {
+) -> Option<(Schema, Option<Opened>)> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut schema = Schema::default();
     let (mut opened, mut wrong) = (vec![], vec![]);
     for spec in specs {
         match cache.open(spec, folder) {
-            Ok(source) => {
-                schema.sources.push(source.schema().clone());
-                opened.push(source);
-            }
+            Ok(source) => opened.push(source),
             Err(error) => wrong.push(error.diagnostic(spec.span())),
         }
     }
-    if wrong.is_empty()
-        && let Err(more) =
-            stmc_data::list_categories(&mut schema, &stmc_model::data_categories(resolved), &opened)
-    {
-        wrong.extend(more.into_iter().map(|(source, error)| error.diagnostic(specs[source].span())));
-    }
     if wrong.is_empty() {
-        return Some(schema);
+        match cache.schema(&opened, stmc_model::data_categories(resolved)) {
+            Ok(schema) => return Some((schema, Some(opened))),
+            Err(more) => {
+                wrong.extend(more.into_iter().map(|(source, e)| e.diagnostic(specs[source].span())));
+            }
+        }
     }
     let kept = std::fs::read_to_string(path.with_extension("schema.json")).ok();
     if let Some(schema) = kept.and_then(|text| serde_json::from_str(&text).ok()) {
-        return Some(schema);
+        return Some((schema, None));
     }
     bound.diagnostics.extend(wrong);
     None
 }
 
-/// The parts of the split, counted.
-fn count(plan: &DataPlan, resolved: &Resolved, settings: &Settings, bound: &mut Bound) {
-    let seed = stmc_model::seed(resolved, settings).unwrap_or(0);
-    match Samples::index(plan, seed) {
-        Ok(samples) => {
-            let parts = samples.names().iter().enumerate();
-            bound.counts.parts = parts.map(|(i, n)| (n.clone(), samples.samples(i).len())).collect();
-            let warnings = samples.warnings(plan);
-            bound.diagnostics.extend(warnings.into_iter().filter(|_| !bound.guessed));
+/// Counts the parts of the split.
+fn count(plan: DataPlan, seed: u64, opened: Option<Opened>, cache: &DataCache, bound: &mut Bound) {
+    let sampled = match opened {
+        Some(opened) => cache.samples(&opened, &plan, seed),
+        None => counted(&plan, Samples::index(&plan, seed)),
+    };
+    let told = match sampled {
+        Ok((counts, warnings)) => {
+            bound.counts = counts;
+            warnings
         }
-        Err(wrong) if !bound.guessed => bound.diagnostics.push(wrong),
-        Err(_) => {}
-    }
-    bound.plan = Some(plan.clone());
+        Err(wrong) => wrong,
+    };
+    bound.diagnostics.extend(told.into_iter().filter(|_| !bound.guessed));
+    bound.plan = Some(plan);
+}
+
+fn counted(plan: &DataPlan, samples: Result<Samples, Diagnostic>) -> Sampled {
+    let samples = samples.map_err(|wrong| vec![wrong])?;
+    let parts = samples.names().iter().enumerate();
+    let mut counts = Counts { parts: parts.map(|(i, n)| (n.clone(), samples.samples(i).len())).collect() };
+    counts.parts.insert("train".into(), samples.trained());
+    Ok((counts, samples.warnings(plan)))
 }
 
 /// The schema of data that hold just what the fields declare.
@@ -192,25 +212,75 @@ fn variable(field: &ast::Field) -> Variable {
 impl DataCache {
     /// A source, opened anew only if its file has changed.
     fn open(&self, spec: &SourceSpec, folder: &Path) -> Result<Arc<dyn Source>, DataError> {
-        let (key, changed) = match spec {
+        let (key, when) = match spec {
             SourceSpec::File { path, .. } => {
                 let file = folder.join(path);
-                (file.display().to_string(), Some(changed(&file)))
+                (file.display().to_string(), changed(&file))
             }
             SourceSpec::Reader { format, path, options, .. } => {
                 let file = folder.join(path);
-                (format!("{format} {} {options:?}", file.display()), Some(changed(&file)))
+                (format!("{format} {} {options:?}", file.display()), changed(&file))
             }
             SourceSpec::Generator { name, args, .. } => (format!("{name} {args:?}"), None),
         };
-        if let Some((when, source)) = self.opened.borrow().get(&key)
-            && *when == changed.flatten()
-        {
-            return Ok(source.clone());
+        if let Some(file) = self.opened.borrow().get(&key).filter(|file| file.when == when) {
+            return Ok(file.source.clone());
         }
         let source = stmc_data::open(spec, folder)?;
-        self.opened.borrow_mut().insert(key, (changed.flatten(), source.clone()));
+        self.opened.borrow_mut().insert(key, File { when, source: source.clone() });
         Ok(source)
+    }
+
+    /// The schema of sources, with the names behind the categories that are wanted.
+    fn schema(
+        &self,
+        opened: &Opened,
+        wanted: Vec<(usize, VariableRef)>,
+    ) -> Result<Schema, Vec<(usize, DataError)>> {
+        if let Some(schema) = self.schemas.recall(opened, &wanted) {
+            return Ok(schema);
+        }
+        let mut schema = Schema { sources: opened.iter().map(|source| source.schema().clone()).collect() };
+        stmc_data::list_categories(&mut schema, &wanted, opened)?;
+        self.schemas.keep(opened, wanted, schema.clone());
+        Ok(schema)
+    }
+
+    /// The samples of a plan: the split may ask for values.
+    fn samples(&self, opened: &Opened, plan: &DataPlan, seed: u64) -> Sampled {
+        let key = (plan.clone(), seed);
+        self.samples.recall(opened, &key).unwrap_or_else(|| {
+            let sampled = Dataset::new(plan.clone(), opened.clone())
+                .and_then(|set| counted(plan, Samples::of(&set, seed)));
+            self.samples.keep(opened, key, sampled.clone());
+            sampled
+        })
+    }
+}
+
+/// What was made of data lately.
+struct Memory<K, V>(RefCell<VecDeque<(Opened, K, V)>>);
+
+impl<K, V> Default for Memory<K, V> {
+    fn default() -> Memory<K, V> {
+        Memory(RefCell::default())
+    }
+}
+
+impl<K: PartialEq, V: Clone> Memory<K, V> {
+    /// So many files may be open.
+    const SIZE: usize = 8;
+
+    fn recall(&self, opened: &Opened, key: &K) -> Option<V> {
+        let same =
+            |o: &Opened| o.len() == opened.len() && o.iter().zip(opened).all(|(a, b)| Arc::ptr_eq(a, b));
+        self.0.borrow().iter().find(|(o, k, _)| same(o) && k == key).map(|(_, _, value)| value.clone())
+    }
+
+    fn keep(&self, opened: &Opened, key: K, value: V) {
+        let mut all = self.0.borrow_mut();
+        all.push_front((opened.clone(), key, value));
+        all.truncate(Self::SIZE);
     }
 }
 
@@ -218,7 +288,7 @@ impl DataCache {
 fn changed(file: &Path) -> Option<SystemTime> {
     let place = match file.exists() {
         true => file.to_path_buf(),
-        false => file.parent().map(Path::to_path_buf).unwrap_or_else(PathBuf::new),
+        false => file.parent().map(Path::to_path_buf).unwrap_or_default(),
     };
     std::fs::metadata(place).ok()?.modified().ok()
 }

@@ -50,7 +50,7 @@ impl Analysis {
         let mut notes = vec![];
         let mut declared = Some(self.head(target));
         match symbol.kind {
-            Kind::Module(_) => declared = Some(format!("{}", self.sources.source(symbol.span.source).name)),
+            Kind::Module(_) => declared = Some(self.sources.source(symbol.span.source).name.clone()),
             Kind::Axis => declared = Some(format!("axis {}", symbol.name)),
             Kind::Setting | Kind::AxisSetting | Kind::FnSetting | Kind::Input => {
                 notes.extend(self.owner(target).map(|o| format!("{} of `{o}`", symbol.kind.text())));
