@@ -88,7 +88,9 @@ fn groups<'a>(
 
 /// Gives every weight the rule of the first group that its path matches.
 fn assign(elab: &mut Elab<'_>, groups: &[Group<'_>], span: Span) -> Eval<()> {
-    let paths: Vec<String> = elab.weights.params.iter().map(|p| p.path.clone()).collect();
+    // Buffers are not trained.
+    let paths: Vec<String> =
+        elab.weights.params.iter().filter(|p| !p.buffer).map(|p| p.path.clone()).collect();
     let first = |path: &String| groups.iter().position(|g| matches(&g.pattern, path));
     let chosen: Vec<Option<usize>> = paths.iter().map(first).collect();
     let before = elab.diagnostics.len();
@@ -112,7 +114,7 @@ fn assign(elab: &mut Elab<'_>, groups: &[Group<'_>], span: Span) -> Eval<()> {
     }
     // Rules are numbered without the frozen groups.
     let number = |n: usize| groups[..n].iter().filter(|g| g.rule.is_some()).count();
-    for (param, group) in elab.weights.params.iter_mut().zip(chosen) {
+    for (param, group) in elab.weights.params.iter_mut().filter(|p| !p.buffer).zip(chosen) {
         param.optimizer = group.filter(|n| groups[*n].rule.is_some()).map(number);
     }
     if !paths.is_empty() && elab.weights.params.iter().all(|p| p.optimizer.is_none()) {
