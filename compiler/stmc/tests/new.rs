@@ -17,7 +17,7 @@ fn templates() -> Vec<String> {
 fn every_template_is_trained_as_it_is() {
     let all = folder("new");
     let templates = templates();
-    assert!(templates.len() >= 3, "{templates:?}");
+    assert!(templates.len() >= 4, "{templates:?}");
     for template in &templates {
         let here = all.join(format!("my-{template}"));
         let said = succeeds(&["new", &text(&here), "--template", template]);

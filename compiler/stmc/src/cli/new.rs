@@ -13,19 +13,27 @@ pub(super) enum Template {
     Forecast,
     /// The class of a sequence of maps: strided convolutions
     Classifier,
+    /// A number of each row of a table from its other columns: a small network
+    Table,
 }
 
 impl Template {
-    fn text(self) -> &'static str {
+    fn program(self) -> &'static str {
         match self {
             Template::Nowcast => include_str!("../../templates/nowcast.stm"),
             Template::Forecast => include_str!("../../templates/forecast.stm"),
             Template::Classifier => include_str!("../../templates/classifier.stm"),
+            Template::Table => include_str!("../../templates/table.stm"),
         }
+    }
+
+    /// The file that the program reads: its name and text. `None`: a generator makes its data.
+    fn data(self) -> Option<(&'static str, &'static str)> {
+        (self == Template::Table).then_some(("table.csv", include_str!("../../templates/table.csv")))
     }
 }
 
-/// Makes the folder, `NAME.stm` in it, and what keeps its runs out of git.
+/// Makes the folder, `NAME.stm` in it, its data, and what keeps its runs out of git.
 pub(super) fn run(folder: &Path, template: Template) -> Result<(), Error> {
     let name = folder.file_name().and_then(|n| n.to_str()).filter(|n| !n.starts_with('-'));
     let name =
@@ -37,13 +45,15 @@ pub(super) fn run(folder: &Path, template: Template) -> Result<(), Error> {
         )));
     }
     make_folder(folder)?;
-    let program = folder.join(format!("{name}.stm"));
-    for (path, text) in [(&program, template.text()), (&folder.join(".gitignore"), "/runs/\n")] {
-        std::fs::write(path, text).map_err(|e| unwritable(path, &e))?;
+    let program = format!("{name}.stm");
+    let files = [(program.as_str(), template.program()), (".gitignore", "/runs/\n")];
+    for (file, text) in files.into_iter().chain(template.data()) {
+        let path = folder.join(file);
+        std::fs::write(&path, text).map_err(|e| unwritable(&path, &e))?;
     }
+    let shown = folder.display();
     print(&format!(
-        "{}\n\n  cd {}\n  stmc check {name}.stm\n  stmc train {name}.stm\n",
-        program.display(),
-        folder.display()
+        "{}\n\n  cd {shown}\n  stmc check {program}\n  stmc train {program}\n",
+        folder.join(&program).display()
     ))
 }
