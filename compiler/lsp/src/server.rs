@@ -300,7 +300,7 @@ impl Server<'_> {
                 self.rename(&p.text_document_position_params, &p.new_name)
             })
         } else if asked(lsp::DocumentFormattingRequest::METHOD) {
-            respond::<lsp::DocumentFormattingRequest>(request, |p| self.format(&p.text_document.uri))
+            respond::<lsp::DocumentFormattingRequest>(request, |p| Ok(self.format(&p.text_document.uri)))
         } else if asked(lsp::CodeActionRequest::METHOD) {
             respond::<lsp::CodeActionRequest>(request, |p| Ok(self.actions(&p)))
         } else {
@@ -378,7 +378,7 @@ impl Server<'_> {
         p: &lsp::TextDocumentPositionParams,
     ) -> Result<Option<lsp::PrepareRenameResult>, String> {
         let Some((analysis, at)) = self.place(p) else { return Ok(None) };
-        let span = analysis.renamable(analysis.main, at)?;
+        let span = self.workspace.renamable(analysis, at)?;
         Ok(Some(self.range(analysis.text(), span).into()))
     }
 
@@ -397,18 +397,17 @@ impl Server<'_> {
         Ok(Some(lsp::WorkspaceEdit { changes: Some(changes), ..Default::default() }))
     }
 
-    fn format(&self, uri: &Uri) -> Result<Option<Vec<lsp::TextEdit>>, String> {
-        let Some((document, analysis)) = self.workspace.document(uri) else { return Ok(None) };
+    /// `None`: a file with mistakes stays as it is.
+    fn format(&self, uri: &Uri) -> Option<Vec<lsp::TextEdit>> {
+        let (document, analysis) = self.workspace.document(uri)?;
         let text = document.text.as_str();
-        let Ok(new) = stmc_syntax::format(analysis.main, text) else {
-            return Err("a file with mistakes is not formatted".into());
-        };
+        let new = stmc_syntax::format(analysis.main, text).ok()?;
         if new == text {
-            return Ok(Some(vec![]));
+            return Some(vec![]);
         }
         let (start, end) = differing(text, &new);
         let range = self.encoding.range(text, start, text.len() - end);
-        Ok(Some(vec![lsp::TextEdit::new(range, new[start..new.len() - end].to_string())]))
+        Some(vec![lsp::TextEdit::new(range, new[start..new.len() - end].to_string())])
     }
 
     fn actions(&self, p: &lsp::CodeActionParams) -> Option<Vec<lsp::CodeActionResponse>> {
@@ -460,25 +459,13 @@ fn respond<R: lsp::Request>(
 
 /// How many bytes two texts share at their beginning and at their end: whole lines.
 fn differing(old: &str, new: &str) -> (usize, usize) {
-    let lines = |text: &str| -> Vec<usize> { text.split_inclusive('\n').map(str::len).collect() };
-    let shared = |a: std::str::SplitInclusive<'_, char>, b| a.zip(b).take_while(|(x, y)| x == y).count();
-    let start = shared(old.split_inclusive('\n'), new.split_inclusive('\n'));
-    let (old_lines, new_lines) = (lines(old), lines(new));
-    let begins: usize = old_lines[..start].iter().sum();
-    let (mut i, mut end) = (0, 0);
-    while i < old_lines.len() - start && i < new_lines.len() - start {
-        let length = old_lines[old_lines.len() - 1 - i];
-        if old[..old.len() - end]
-            .ends_with(&new[new.len() - end - new_lines[new_lines.len() - 1 - i]..new.len() - end])
-            && length == new_lines[new_lines.len() - 1 - i]
-        {
-            end += length;
-            i += 1;
-        } else {
-            break;
-        }
-    }
-    (begins, end)
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+    let length = |lines: &[&str]| lines.iter().map(|l| l.len()).sum();
+    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (&old[start..], &new[start..]);
+    let end = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    (length(&old[..start]), length(&old_rest[old_rest.len() - end..]))
 }
 
 fn item_kind(class: Class) -> lsp::CompletionItemKind {

@@ -188,9 +188,17 @@ impl Workspace {
         found
     }
 
+    /// The name at a byte, if it can be renamed; else why not.
+    pub(crate) fn renamable(&self, analysis: &Analysis, at: usize) -> Result<Span, String> {
+        if self.is_library(&analysis.path) {
+            return Err("this text belongs to the library".into());
+        }
+        analysis.renamable(analysis.main, at)
+    }
+
     /// The edits in all files that give what is named at a byte another name.
     pub(crate) fn rename(&self, analysis: &Analysis, at: usize, name: &str) -> Result<Vec<FileEdit>, String> {
-        analysis.renamable(analysis.main, at)?;
+        self.renamable(analysis, at)?;
         let mut edits: Vec<FileEdit> = vec![];
         for (other, source, start) in self.in_others(analysis, at) {
             for edit in other.rename(source, start, name, &|p| self.read(p), &self.cache)? {

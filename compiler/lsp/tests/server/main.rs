@@ -194,6 +194,7 @@ fn a_text_of_the_library_is_read_like_any_other() {
     let params = place(&uri, position);
     let found = client.request::<lsp::DefinitionRequest>(params).unwrap();
     assert!(format!("{found:?}").contains("nn.stm"), "{found:?}");
+    assert_eq!(rename(&mut client, &uri, position, "a"), Err("this text belongs to the library".into()));
 }
 
 fn completions(client: &mut Client, text: &str) -> Vec<lsp::CompletionItem> {
