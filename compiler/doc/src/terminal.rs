@@ -13,7 +13,7 @@ pub fn overview(library: &Library, style: Style) -> String {
 
 /// A module: what it is, and a line on each entry.
 pub fn module(module: &Module, style: Style) -> String {
-    let mut out = format!("{}\n{}\n", bold(&module.name, style), indented(&module.doc));
+    let mut out = format!("{}\n{}", bold(&module.name, style), indented(&module.doc));
     for entry in &module.entries {
         out += &format!("\n{}\n", bold(&entry.signature, style));
         if !entry.doc.is_empty() {

@@ -19,8 +19,13 @@ use std::path::PathBuf;
   stmc fmt nowcast.stm                       bring a file into the house style
   stmc explain E0202                         the longer story of a message
 
-Exit codes: 0 done; 1 the program, its data or the machine is at fault; 2 the command line is; 130 interrupted, and what
-was done is saved. Without a terminal, or with NO_COLOR set, nothing is coloured."
+Exit codes:
+  0    done
+  1    a mistake in the program or its data, or a machine that fails
+  2    a mistake in the command line
+  130  interrupted; what was done is saved
+
+Without a terminal, or with NO_COLOR set, nothing is coloured."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
