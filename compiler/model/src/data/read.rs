@@ -53,7 +53,7 @@ const READ_UNDER_INDEX: &[&str] =
 
 /// Binds the names of a `let` of the data.
 pub(super) fn define_lazily<'a>(scope: &Env<'a>, l: &'a ast::Let) {
-    for (n, name) in l.pattern.names().into_iter().enumerate() {
+    for (n, name) in l.pattern.names().iter().enumerate() {
         let value = match &l.pattern {
             ast::Pattern::Name(_) => Value::Lazy(&l.value, scope.clone()),
             ast::Pattern::Tuple(..) => Value::LazyElement(l, n, scope.clone()),

@@ -276,10 +276,11 @@ fn several_names_for_one_expression_of_the_data() {
     let apart = "let left = split(rain, col, 2).0\n    let right = split(rain, col, 2).1";
     let one = with("let (left, right) = split(rain, col, 2)", "p: left[", "y: right[");
     let two = with(apart, "p: left[", "y: right[");
+    let ops = |module: &Module, entry: &str| {
+        let graph = &module.entry(entry).expect("it is there").graph;
+        graph.nodes.iter().map(|n| (n.op.clone(), n.args.clone())).collect::<Vec<_>>()
+    };
     for entry in ["train", "eval", "predict"] {
-        assert_eq!(
-            one.entry(entry).expect("it is there").graph,
-            two.entry(entry).expect("it is there").graph
-        );
+        assert_eq!(ops(&one, entry), ops(&two, entry));
     }
 }
