@@ -253,7 +253,7 @@ fn given_masks_have_the_steps_of_scans() {
     assert_eq!(masks, [("~Dropout#0", ["batch", "round", "row", "col"].map(String::from).to_vec())]);
     let p: Vec<f64> = (0..32).map(|i| f64::from(i + 1)).collect();
     // [batch, round, row, col]: an element is kept in both rounds, in one, or in none.
-    let keep = |round: usize, element: usize| f64::from(u8::from(element % (3 + round) != 0));
+    let keep = |round: usize, element: usize| f64::from(u8::from(!element.is_multiple_of(3 + round)));
     let mask = (0..64).map(|i| keep(i / 4 % 2, i / 8 * 4 + i % 4)).collect();
     let given = [
         ("p".to_string(), p.clone()),
