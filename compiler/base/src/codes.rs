@@ -70,6 +70,7 @@ codes! {
     E0604: "there is nothing to scan over", "`scan x in xs along a` needs the axis in every `xs`; `scan along a: n` needs an extent.";
     E0605: "a stateful layer outside a scan", "A layer with a `carry` keeps a state from step to step: it is applied inside a `scan`, once per step.";
     E0701: "missing values where none may be", "The value may have missing cells, and this place needs a value everywhere. `fill(x, 0)` makes an ordinary tensor.";
+    E0703: "the ends of a part are no neighbours", "A periodic axis wraps around only where all of it is there: a patch or a range of it has two ends.";
     E0801: "a loss term trains nothing", "There is no path along which a gradient could flow from this term to any weight.";
     E0802: "there is no such setting", "The keys of `train` and `tune` are fixed. The help lists the nearest.";
     E0803: "a metric needs two passes", "In a metric, `batch` is the whole part: a reduction over it cannot feed another one. Use a formula of sums.";
@@ -85,6 +86,7 @@ codes! {
     E0905: "the data block cannot be understood", "An entry of `data` is not of the expected form.";
     W0501: "a parameter never reaches the loss", "The parameter has no path to any term of the loss: it is never trained, but it counts.";
     W0903: "parts share what they read", "Samples of two parts differ only along an axis that a field lacks, such as the members of an ensemble: what is read of that field is the same in both, and a model can learn it by heart. Tell the parts by another axis.";
+    W0702: "the two sums do not cover the same cells", "The numerator skips what is missing, the denominator does not. `mean(x, weight: w)` takes both over the same cells.";
     W0801: "a partial batch is dropped", "Training uses whole batches; evaluation uses every sample.";
     W0902: "samples straddle the parts", "A sample belongs to a part only if its whole footprint does. Those that straddle are dropped.";
 }

@@ -206,6 +206,7 @@ impl<'a> Elab<'a> {
 
     /// `/` of integer or bool tensors is f32.
     fn divide(&mut self, args: &[Spanned<'a>; 2], span: Span) -> Eval<Tensor> {
+        self.check_same_cells(args, span);
         let mut floats = vec![];
         for arg in args {
             let value = match &arg.value {

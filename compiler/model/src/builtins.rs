@@ -57,8 +57,6 @@ pub(crate) enum More {
     ByAxis,
     /// `lat: 2`: values by axes that the function may make.
     ByNewAxis,
-    /// The function belongs to the language, but this compiler cannot compile it.
-    Unbuilt,
 }
 
 /// The arguments of a call, in the order of the parameters.
@@ -204,6 +202,8 @@ table! {
     "f32": [need("x")] Nothing => pointwise::to_f32;
     "i32": [need("x")] Nothing => pointwise::to_i32;
     "bool": [need("x")] Nothing => pointwise::to_bool;
+    "is_missing": [need("x")] Nothing => crate::missing::is_missing;
+    "fill": [need("x"), need("by")] Nothing => crate::missing::fill;
     "stop_gradient": [need("x")] Nothing => pointwise::stop_gradient;
     "zeros": [may("like")] Nothing => pointwise::zeros;
     "ones": [may("like")] Nothing => pointwise::ones;
@@ -261,12 +261,6 @@ table! {
     "day_of_year": [axes("axis")] Nothing => crate::data::along;
     "years": [axes("axis")] Nothing => crate::data::along;
 
-    "is_missing": [] Unbuilt => unbuilt;
-    "fill": [] Unbuilt => unbuilt;
-}
-
-fn unbuilt<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    Err(elab.unbuilt(bound.span, &format!("`{}`", bound.name)))
 }
 
 /// All of them.
@@ -303,9 +297,6 @@ impl<'a> Elab<'a> {
         env: &Env<'a>,
         span: Span,
     ) -> Eval<Value<'a>> {
-        if builtin.more == More::Unbuilt {
-            return Err(self.unbuilt(span, &format!("`{}`", builtin.name)));
-        }
         let bound = match self.place {
             // The axes of a field are all of them, whatever index stands around.
             Context::Data if builtin.name == "axes" => {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a tensor knows the frame whose graph holds its node. An op is added to the innermost frame among its
 //! operands', so what does not depend on a scan's step is computed outside it; operands from further out are captured.
+use crate::periodic::Rings;
 use crate::resolve::Resolved;
 use crate::scan::{Body, ScanFrame};
 use crate::scope::{Env, Scope};
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::module::{Combine, InputRole, OutputRole, ParamId, ScalarId, Watch};
-use stmc_ir::ops::{Expand, Scalar};
+use stmc_ir::ops::{Cast, Expand, Scalar};
 use stmc_ir::{Axes, AxisId, Builder, DType, HostExpr, Misfit, NodeId, Op, Type};
 use stmc_syntax::ast;
 
@@ -90,6 +91,9 @@ pub(crate) struct Elab<'a> {
     pub closed: bool,
     /// What places in the text stand for, for an editor. `None`: nobody asks.
     pub notes: Option<Vec<(Span, crate::facts::Fact)>>,
+    pub ring_sets: crate::periodic::RingSets,
+    /// Sums and counts so far: the number of their node, and its frame.
+    pub sums: std::collections::BTreeSet<(u32, usize)>,
 }
 
 /// Where an expression stands.
@@ -141,6 +145,8 @@ pub(crate) struct Instance {
     pub passing: Vec<AxisId>,
     /// Extents of the signature's axes.
     pub extents: BTreeMap<AxisId, usize>,
+    /// Those of its axes that are periodic.
+    pub rings: Vec<AxisId>,
 }
 
 impl<'a> Elab<'a> {
@@ -181,6 +187,8 @@ impl<'a> Elab<'a> {
             states: vec![],
             closed: false,
             notes: None,
+            ring_sets: Default::default(),
+            sums: Default::default(),
         }
     }
 
@@ -190,6 +198,7 @@ impl<'a> Elab<'a> {
         self.inputs.clear();
         self.outputs.clear();
         self.globals.clear();
+        self.sums.clear();
         self.draws.clear();
         self.buffers.clear();
         self.training = training;
@@ -283,8 +292,20 @@ impl<'a> Elab<'a> {
         self.emit_at(level, op, args, span)
     }
 
-    /// Adds an op to a frame.
+    /// Adds an op to a frame. What may be missing and what is periodic are taken care of.
     pub(crate) fn emit_at(&mut self, level: usize, op: Op, args: &[Tensor], span: Span) -> Eval<Tensor> {
+        let around = args.iter().any(|t| t.rings != Rings::default()).then(|| op.clone());
+        let made = match args.iter().any(|t| t.missing.is_some()) {
+            true => self.emit_masked(level, op, args, span)?,
+            false => self.emit_plain(level, op, args, span)?,
+        };
+        Ok(match around {
+            Some(op) => self.keep_rings(made, &op, args),
+            None => made,
+        })
+    }
+
+    fn emit_plain(&mut self, level: usize, op: Op, args: &[Tensor], span: Span) -> Eval<Tensor> {
         let mut nodes = vec![];
         for t in args {
             nodes.push(self.bring(*t, level, span)?);
@@ -293,7 +314,7 @@ impl<'a> Elab<'a> {
         builder.at(&[span]);
         let code = misfit_code(&op);
         match builder.add(op, &nodes) {
-            Ok(node) => self.fits_memory(Tensor { node, level }, span),
+            Ok(node) => self.fits_memory(Tensor::plain(node, level), span),
             Err(misfit) => Err(self.misfit(code, misfit, span)),
         }
     }
@@ -355,6 +376,13 @@ impl<'a> Elab<'a> {
         ))
     }
 
+    /// A tensor in a frame further in.
+    pub(crate) fn brought(&mut self, tensor: Tensor, level: usize, span: Span) -> Eval<Tensor> {
+        let node = self.bring(tensor, level, span)?;
+        let missing = tensor.mask().map(|mask| self.bring(mask, level, span)).transpose()?;
+        Ok(Tensor { node, level, missing, ..tensor })
+    }
+
     fn capture(&mut self, node: NodeId, level: usize, span: Span) -> Eval<NodeId> {
         let outer = self.frames[self.parent(level)].builder.node(node);
         let builder = self.frames[level].builder.clone();
@@ -364,7 +392,12 @@ impl<'a> Elab<'a> {
         match &mut self.frames[level].kind {
             FrameKind::Scan(scan) => Ok(scan.capture(&builder, node, outer.ty)),
             FrameKind::Finish(_) if outer.ty.has(self.part) => Err(self.two_passes(span)),
-            // The same in every batch: any way of combining keeps it.
+            // The same in every batch: any way of combining keeps it. Partial results are numbers.
+            FrameKind::Finish(_) if outer.ty.dtype == DType::Bool => {
+                let number = self.frames[level - 1].builder.must(Op::Cast(Cast { to: DType::F32 }), &[node]);
+                let number = self.partial(number, Combine::Max);
+                Ok(builder.scalar(Scalar::Less, &[builder.number(0.5), number]))
+            }
             FrameKind::Finish(_) => Ok(self.partial(node, Combine::Max)),
             FrameKind::Entry => unreachable!("entries do not nest"),
         }
@@ -398,16 +431,16 @@ impl<'a> Elab<'a> {
     /// An input of the entry, made if new.
     pub(crate) fn input(&mut self, role: InputRole, ty: Type) -> Tensor {
         if let Some((_, node)) = self.inputs.iter().find(|(r, _)| *r == role) {
-            return Tensor { node: *node, level: 0 };
+            return Tensor::plain(*node, 0);
         }
         let node = self.frames[0].builder.input(self.inputs.len(), ty);
         self.inputs.push((role, node));
-        Tensor { node, level: 0 }
+        Tensor::plain(node, 0)
     }
 
     /// A number without axes.
     pub(crate) fn number(&mut self, x: f64, dtype: DType) -> Tensor {
-        Tensor { node: self.frames[0].builder.fill(x, &Type::scalar(dtype)), level: 0 }
+        Tensor::plain(self.frames[0].builder.fill(x, &Type::scalar(dtype)), 0)
     }
 
     /// `0, 1, …` along an axis.
@@ -428,7 +461,8 @@ impl<'a> Elab<'a> {
     /// The axes of `ty` that `tensor` lacks, added to it.
     pub(crate) fn expand_to(&mut self, tensor: Tensor, ty: &Type, span: Span) -> Eval<Tensor> {
         let have = self.ty(tensor);
-        let number = self.frames[tensor.level].builder.constant(tensor.node);
+        let number =
+            self.frames[tensor.level].builder.constant(tensor.node).filter(|_| tensor.missing.is_none());
         if let Some(x) = number
             && ty.dims().iter().any(|d| !have.has(d.axis))
         {

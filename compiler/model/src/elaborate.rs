@@ -4,6 +4,7 @@ use crate::elab::{Context, Elab, Eval, Failed};
 use crate::facts::Facts;
 use crate::groups::{self, Rules};
 use crate::live::live;
+use crate::periodic::Rings;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::train::{self, Inputs, Named};
@@ -14,10 +15,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::schema::VariableRef;
-use stmc_base::{Code, Diagnostic, Help, Schema, Severity};
+use stmc_base::{Code, Diagnostic, Help, Schema, Severity, Span};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Resets, Train};
-use stmc_ir::{Axes, AxisId, NodeId, Type};
+use stmc_ir::ops::Cast;
+use stmc_ir::{Axes, AxisId, DType, NodeId, Op, Type};
 use stmc_syntax::ast::{self, ItemKind};
 
 /// Samples of each part of the split, from the readers.
@@ -172,10 +174,6 @@ fn run<'a, T: Send>(
 
 /// What the file says that no phase can compile yet.
 fn refuse_unbuilt(elab: &mut Elab<'_>) -> Eval<()> {
-    let periodic: Vec<_> = elab.resolved.axes.values().filter_map(|a| a.periodic).collect();
-    for span in &periodic {
-        elab.unbuilt(*span, "a periodic axis");
-    }
     let resolved = elab.resolved;
     for item in resolved.main_items() {
         if let ItemKind::Tune(tune) = &item.kind {
@@ -288,8 +286,8 @@ struct Work {
     batch: usize,
     /// The sample's parts are inputs by name.
     named: bool,
-    /// Types of the sample's parts, for a batch of any size.
-    parts: BTreeMap<Arc<str>, Type>,
+    /// The sample's parts, for a batch of any size.
+    parts: BTreeMap<Arc<str>, Part>,
     entries: Vec<EntryGraph>,
     /// Weights that a loss reaches.
     live: Vec<ParamId>,
@@ -304,6 +302,21 @@ impl Work {
     /// The entry under construction is complete.
     fn finish(&mut self, elab: &Elab<'_>, name: &str) {
         self.entries.push(EntryGraph { batch: self.batch, ..elab.entry_graph(name) });
+    }
+}
+
+/// What is known of a part of the sample, or of a model's input.
+#[derive(Clone)]
+struct Part {
+    ty: Type,
+    /// It may be missing.
+    optional: bool,
+    rings: Rings,
+}
+
+impl Part {
+    fn of(elab: &Elab<'_>, tensor: Tensor) -> Part {
+        Part { ty: elab.ty(tensor), optional: tensor.missing.is_some(), rings: tensor.rings }
     }
 }
 
@@ -348,7 +361,7 @@ fn part_types<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, work: &mut Work)
     for (name, _) in data::sample_parts(decl) {
         match elab.sample_part(&name) {
             Ok(tensor) => {
-                work.parts.insert(name, elab.ty(tensor));
+                work.parts.insert(name, Part::of(elab, tensor));
             }
             Err(Failed) => failed = true,
         }
@@ -370,26 +383,28 @@ fn batched(elab: &Elab<'_>, ty: &Type, n: usize) -> Type {
 }
 
 /// The sample's parts as values: what they read, or inputs by name.
-fn parts<'a>(elab: &mut Elab<'a>, work: &Work) -> Vec<(Arc<str>, Value<'a>)> {
-    let Some(decl) = elab.resolved.data() else { return vec![] };
+fn parts<'a>(elab: &mut Elab<'a>, work: &Work) -> Eval<Vec<(Arc<str>, Value<'a>)>> {
+    let Some(decl) = elab.resolved.data() else { return Ok(vec![]) };
     if elab.data.is_none() {
-        return vec![];
+        return Ok(vec![]);
     }
     let scope = elab.sample_scope();
     let mut out = vec![];
     for (name, expr) in data::sample_parts(decl) {
         let value = match work.parts.get(&name) {
-            Some(ty) if work.named => Value::Tensor(named_input(elab, &name, ty, work.batch)),
+            Some(part) if work.named => Value::Tensor(named_input(elab, &name, part, work.batch, expr.span)?),
             _ => Value::Lazy(expr, scope.clone()),
         };
         out.push((name, value));
     }
-    out
+    Ok(out)
 }
 
-/// An input by name, `batch` first, its other axes as the part has them.
-fn named_input(elab: &mut Elab<'_>, name: &str, ty: &Type, batch: usize) -> Tensor {
-    let ty = batched(elab, ty, batch);
+/// An input by name, `batch` first, its other axes as the part has them; NaN where it is missing.
+fn named_input(elab: &mut Elab<'_>, name: &str, part: &Part, batch: usize, span: Span) -> Eval<Tensor> {
+    let dtype = part.ty.dtype;
+    let ty = batched(elab, &part.ty, batch);
+    let ty = if part.optional { ty.with_dtype(DType::F32) } else { ty };
     let sample = elab.batch();
     let mut axes: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).filter(|a| *a != sample).collect();
     if let Some(order) = declared_order(elab, name) {
@@ -398,7 +413,13 @@ fn named_input(elab: &mut Elab<'_>, name: &str, ty: &Type, batch: usize) -> Tens
     if ty.has(sample) {
         axes.insert(0, sample);
     }
-    elab.input(InputRole::Named { name: name.to_string(), axes }, ty)
+    let raw = elab.input(InputRole::Named { name: name.to_string(), axes }, ty);
+    let raw = Tensor { rings: part.rings, ..raw };
+    if !part.optional {
+        return Ok(raw);
+    }
+    let read = elab.read_missing(raw, span)?;
+    if dtype == DType::F32 { Ok(read) } else { elab.emit(Op::Cast(Cast { to: dtype }), &[read], span) }
 }
 
 /// The order of axes in which a model declares its input, or the data their field.
@@ -421,7 +442,7 @@ fn declared_order(elab: &Elab<'_>, name: &str) -> Option<Vec<AxisId>> {
 
 /// The model on the sample's parts.
 fn applied<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &Work) -> Eval<Named<'a>> {
-    let parts = parts(elab, work);
+    let parts = parts(elab, work)?;
     let mut inputs = Inputs::new();
     for input in &model.inputs {
         let name = &input.name.text;
@@ -488,6 +509,7 @@ fn show<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &mut Work) -> 
         let tensor = elab.tensor(&Spanned { value, span: expr.span }, None)?;
         if elab.ty(tensor).has(elab.batch()) {
             let axes = order(elab, tensor, declared_order(elab, name));
+            let tensor = elab.written(tensor, expr.span)?;
             elab.output(tensor.node, OutputRole::Named { name: format!("sample.{name}"), axes });
         }
     }
@@ -500,11 +522,11 @@ fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &mut Wor
     elab.begin_entry(false);
     let mut inputs = Inputs::new();
     for input in &model.inputs {
-        let ty = match work.parts.get(&input.name.text) {
-            Some(ty) => ty.clone(),
-            None => declared_type(elab, input)?,
+        let part = match work.parts.get(&input.name.text) {
+            Some(part) => part.clone(),
+            None => declared_part(elab, input)?,
         };
-        let tensor = named_input(elab, &input.name.text, &ty, work.batch);
+        let tensor = named_input(elab, &input.name.text, &part, work.batch, input.span)?;
         inputs.insert(input.name.text.clone(), Spanned { value: Value::Tensor(tensor), span: input.span });
     }
     for (name, tensor) in elab.apply_model(model, &inputs)? {
@@ -523,13 +545,13 @@ pub(crate) fn count<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl) -> Eval<
     let mut failed = None;
     for input in &model.inputs {
         let known = elab.data.is_some() && parts.contains(&input.name.text);
-        let ty = match known {
-            true => elab.sample_part(&input.name.text).map(|t| elab.ty(t)),
-            false => declared_type(elab, input),
+        let part = match known {
+            true => elab.sample_part(&input.name.text).map(|t| Part::of(elab, t)),
+            false => declared_part(elab, input),
         };
-        match ty {
-            Ok(ty) => {
-                let tensor = named_input(elab, &input.name.text, &ty, BATCH);
+        match part {
+            Ok(part) => {
+                let tensor = named_input(elab, &input.name.text, &part, BATCH, input.span)?;
                 let value = Value::Tensor(tensor);
                 inputs.insert(input.name.text.clone(), Spanned { value, span: input.span });
             }
@@ -545,8 +567,8 @@ pub(crate) fn count<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl) -> Eval<
     applied.map(|()| counted.trained())
 }
 
-/// Without data a model's inputs have the extents that they declare.
-fn declared_type<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Type> {
+/// Without data a model's inputs have the extents that they declare, and periodic axes are there as a whole.
+fn declared_part<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Part> {
     let Some(ty) = &input.ty else {
         return Err(elab.fail(
             Code::E0507,
@@ -560,7 +582,9 @@ fn declared_type<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Typ
     let top = elab.tops[0].clone();
     let (ty, _) = elab.closed_type(ty, &top)?;
     let batch = elab.batch();
-    Ok(ty.with(batch, BATCH).unwrap_or(ty))
+    let ty = ty.with(batch, BATCH).unwrap_or(ty);
+    let rings = elab.declared_rings(&ty);
+    Ok(Part { ty, optional: false, rings })
 }
 
 /// An output of the model, its axes as declared, `batch` first.

@@ -39,31 +39,39 @@ pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
     let slabs = elab.open_data_mut().fit_slabs.drain(..).collect();
     // A fit inside of this one comes first: it has its number already.
     let number = elab.open_data().fits.len();
-    let finished = result.map(|(ty, metric)| (ty, metric, elab.entry_graph(&format!("fit{number}"))));
+    let finished = result.map(|(fit, metric)| (fit, metric, elab.entry_graph(&format!("fit{number}"))));
     outer.end(elab);
-    let (ty, metric, entry) = finished?;
-    let field = define(elab, number, &ty, bound.span);
+    let (fit, metric, entry) = finished?;
+    let field = define(elab, number, &fit, bound.span);
     elab.open_data_mut().fits.push(Fitted { key, field, entry, metric, slabs });
     elab.field(field, bound.span).map(Value::Tensor)
 }
 
-fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Type, Metric)> {
+/// What a fit gives.
+struct Fit {
+    ty: Type,
+    /// Nothing may have been left to fit it to.
+    optional: bool,
+}
+
+fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Fit, Metric)> {
     let result = elab.finished(value)?;
-    let ty = elab.ty(result);
-    let metric = elab.end_part(vec![("fit".into(), result)]).remove(0);
-    Ok((ty, metric))
+    let fitted = Fit { ty: elab.ty(result), optional: result.missing.is_some() };
+    let written = elab.written(result, value.span)?;
+    let metric = elab.end_part(vec![("fit".into(), written)]).remove(0);
+    Ok((fitted, metric))
 }
 
 /// The field that holds a fit's result.
-fn define(elab: &mut Elab<'_>, number: usize, ty: &Type, span: Span) -> usize {
-    let axes = ty.dims().iter().map(|d| (elab.data_axis_name(d.axis), d.extent)).collect();
+fn define(elab: &mut Elab<'_>, number: usize, fit: &Fit, span: Span) -> usize {
+    let axes = fit.ty.dims().iter().map(|d| (elab.data_axis_name(d.axis), d.extent)).collect();
     let field = Field {
         name: format!("fit{number}"),
         origin: FieldOrigin::Fit { fit: number },
-        dtype: ty.dtype,
+        dtype: fit.ty.dtype,
         axes,
         unit: None,
-        reading: Reading::default(),
+        reading: Reading { optional: fit.optional, ..Reading::default() },
         span,
     };
     let data = elab.open_data_mut();

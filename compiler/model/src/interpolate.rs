@@ -33,7 +33,7 @@ pub(crate) fn interpolate<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Va
     for (axis, at) in over.iter().zip(&at) {
         let extent = elab.extent(x, *axis, place)?;
         elab.same_extents(&(rest.clone(), bound.value(0).span), &(elab.ty(at.0), at.1))?;
-        let outside = outside(elab, bound.value(3), *axis)?;
+        let outside = outside(elab, bound.value(3), x, *axis)?;
         let pair = neighbours(elab, at.0, extent, outside, span)?;
         corners =
             if corners.is_empty() { pair.to_vec() } else { joined(elab, &corners, &pair, extent, span)? };
@@ -81,7 +81,7 @@ fn places<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, over: &[AxisId]) -> Eval<V
     Ok(places)
 }
 
-fn outside<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>, axis: AxisId) -> Eval<Outside> {
+fn outside<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>, x: Tensor, axis: AxisId) -> Eval<Outside> {
     let mode: Arc<str> = match elab.for_axis(&value.value, axis, value.span)? {
         Value::Str(mode) => mode,
         other => return Err(elab.wrong_kind(&other, "a string", value.span)),
@@ -89,7 +89,10 @@ fn outside<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>, axis: AxisId) -> Eval<O
     match &*mode {
         "zero" => Ok(Outside::Zero),
         "clamp" => Ok(Outside::Clamp),
-        "wrap" => Ok(Outside::Wrap),
+        "wrap" => {
+            elab.must_be_whole(x, axis, value.span)?;
+            Ok(Outside::Wrap)
+        }
         other => {
             let diagnostic =
                 Diagnostic::new(Code::E0404, value.span, format!("there is no mode \"{other}\""));

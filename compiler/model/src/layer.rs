@@ -88,6 +88,7 @@ impl<'a> Elab<'a> {
             allowed: None,
             passing: vec![],
             extents: BTreeMap::new(),
+            rings: vec![],
         });
         self.bodies.push(Body::Layer);
         let overrides = std::mem::replace(&mut self.overrides, layer.overrides.clone());
@@ -181,12 +182,16 @@ impl<'a> Elab<'a> {
         span: Span,
     ) -> Eval<()> {
         let ty = self.ty(tensor);
+        signature.rings.extend(self.rings(tensor));
         let mut dims = vec![];
         if let Some(declared) = &parameter.ty {
-            let TypeKind::Tensor { dtype, shape, .. } = &declared.kind else {
+            let TypeKind::Tensor { dtype, missing, shape } = &declared.kind else {
                 return Err(self.fail(Code::E0403, declared.span, "an input of a layer has a tensor's type"));
             };
             self.check_dtype(*dtype, ty.dtype, span)?;
+            if !missing {
+                self.refuse_missing(tensor, &format!("`{}`", layer.text), span)?;
+            }
             dims = self.dims(shape.as_deref().unwrap_or_default(), scope)?;
         }
         for dim in &dims {
@@ -308,6 +313,7 @@ impl<'a> Elab<'a> {
         }
         instance.passing =
             signature.passing.iter().map(|(a, _)| *a).filter(|a| !signature.named.contains(a)).collect();
+        instance.rings = signature.rings.clone();
         instance.extents = signature.passing.iter().copied().collect();
         instance.extents.extend(signature.extents.iter().map(|(a, (extent, _))| (*a, *extent)));
     }
@@ -344,8 +350,11 @@ impl<'a> Elab<'a> {
                 }
                 Ok(Value::record(out))
             }
-            (TypeKind::Tensor { dtype, shape, .. }, value) => {
+            (TypeKind::Tensor { dtype, missing, shape }, value) => {
                 let tensor = self.tensor(&Spanned { value, span }, None)?;
+                if !missing {
+                    self.refuse_missing(tensor, "the declared result", span)?;
+                }
                 self.check_dtype(*dtype, self.ty(tensor).dtype, span)?;
                 let Some(shape) = shape else { return Ok(Value::Tensor(tensor)) };
                 let dims = self.dims(shape, scope)?;
@@ -396,6 +405,9 @@ impl<'a> Elab<'a> {
         let mut result = tensor;
         for (axis, extent) in missing {
             result = self.repeat(result, axis, extent, span)?;
+            if signature.rings.contains(&axis) {
+                result = self.with_ring(result, axis);
+            }
         }
         Ok(result)
     }
@@ -476,6 +488,7 @@ impl<'a> Elab<'a> {
             allowed: None,
             passing: vec![],
             extents: BTreeMap::new(),
+            rings: vec![],
         });
         self.bodies.push(Body::Layer);
         let result = self.model_body(model, &scope, inputs);
@@ -499,6 +512,7 @@ impl<'a> Elab<'a> {
         }
         let instance = self.instances.last_mut().expect("the model is being applied");
         instance.extents = signature.extents.iter().map(|(a, (extent, _))| (*a, *extent)).collect();
+        instance.rings = signature.rings.clone();
         let value = self.block(&model.body, scope)?;
         let batch = self.batch();
         signature.passing.retain(|(a, _)| *a == batch);
@@ -528,6 +542,7 @@ impl<'a> Elab<'a> {
     ) -> Eval<()> {
         let ty = self.ty(tensor);
         let span = parameter.span;
+        signature.rings.extend(self.rings(tensor));
         let Some(ast::Type { kind: TypeKind::Tensor { dtype, missing, shape: Some(shape) }, .. }) =
             &parameter.ty
         else {
@@ -537,6 +552,9 @@ impl<'a> Elab<'a> {
             );
         };
         if *missing {
+            return Err(self.missing_input(parameter));
+        }
+        if tensor.missing.is_some() {
             return Err(self.missing_input(parameter));
         }
         self.check_dtype(*dtype, ty.dtype, span)?;
@@ -587,6 +605,8 @@ struct Signature {
     named: Vec<AxisId>,
     /// Axes that pass through.
     passing: Vec<(AxisId, usize)>,
+    /// Periodic axes of the arguments.
+    rings: Vec<AxisId>,
 }
 
 fn param_name(statement: &ast::Stmt) -> Option<&str> {

@@ -34,8 +34,7 @@ impl<'a> Elab<'a> {
             let message = format!("this has a value for every sample: a metric reduces `{axis}`");
             return Err(self.error(Diagnostic::new(Code::E0804, value.span, message).help("`mean(…)`")));
         }
-        let node = self.bring(tensor, 1, value.span)?;
-        Ok(Tensor { node, level: 1 })
+        self.brought(tensor, 1, value.span)
     }
 
     /// Whether a reduction is over the whole part, batch by batch.
@@ -50,6 +49,9 @@ impl<'a> Elab<'a> {
 
     /// A reduction over the part.
     pub(crate) fn reduce_part(&mut self, x: Tensor, sort: Sort, over: &[AxisId], span: Span) -> Eval<Tensor> {
+        if x.missing.is_some() {
+            return self.reduce_masked_part(x, sort, over, span);
+        }
         match sort {
             Sort::Sum => self.part_sum(x, over, span),
             Sort::Mean => {
@@ -76,6 +78,27 @@ impl<'a> Elab<'a> {
                 self.scalar(Scalar::Equal, &[count, zero], span)
             }
         }
+    }
+
+    /// What is missing is skipped; the result is missing where nothing was left.
+    fn reduce_masked_part(&mut self, x: Tensor, sort: Sort, over: &[AxisId], span: Span) -> Eval<Tensor> {
+        let mask = self.full_mask(x, span)?;
+        let present = self.present(x, span)?;
+        let count = self.part_sum(present, over, span)?;
+        let zero = self.number(0.0, DType::F32);
+        let none = self.scalar(Scalar::Equal, &[count, zero], span)?;
+        let value = match sort {
+            Sort::Sum | Sort::Mean => self.part_sum(x.stored(), over, span)?,
+            Sort::Max | Sort::Min => {
+                let nothing = if sort == Sort::Max { f64::NEG_INFINITY } else { f64::INFINITY };
+                let floats = self.float(x, span)?;
+                let skipped = self.replaced(floats, mask, nothing, span)?;
+                self.reduce_part(skipped, sort, over, span)?
+            }
+            Sort::Any | Sort::All => unreachable!("they have no missing operand"),
+        };
+        let value = self.missing_where(none, value, span)?;
+        if sort == Sort::Mean { self.scalar(Scalar::Div, &[value, count], span) } else { Ok(value) }
     }
 
     fn part_sum(&mut self, x: Tensor, over: &[AxisId], span: Span) -> Eval<Tensor> {
@@ -116,7 +139,7 @@ impl<'a> Elab<'a> {
         span: Span,
     ) -> Eval<Tensor> {
         let batch = self.reduced(kind, x, over, span)?;
-        Ok(Tensor { node: self.partial(batch.node, combine), level: 1 })
+        Ok(Tensor::plain(self.partial(batch.node, combine), 1))
     }
 
     /// 1 for a sample, 0 for padding.
@@ -128,14 +151,14 @@ impl<'a> Elab<'a> {
         self.streamed(valid)
     }
 
-    /// The batch under the name of the axis that a fit streams.
+    /// The batch under the name of the axis that a fit streams, of what is just read.
     pub(crate) fn streamed(&mut self, x: Tensor) -> Tensor {
         let (batch, part) = (self.batch(), self.part);
         if batch == part {
             return x;
         }
         let builder = self.frames[0].builder.clone();
-        Tensor { node: builder.must(Op::Rename(Rename::one(batch, part)), &[x.node]), level: 0 }
+        Tensor { node: builder.must(Op::Rename(Rename::one(batch, part)), &[x.node]), ..x }
     }
 }
 

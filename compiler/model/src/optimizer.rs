@@ -41,8 +41,7 @@ impl<'a> Elab<'a> {
         let step = HostExpr::binary(HostBinary::Add, HostExpr::var(UPDATES), HostExpr::Const(1.0));
         scope.define("step", Value::Host(step), decl.name.span);
         let builder = self.frames[0].builder.clone();
-        let input =
-            |i: usize| Value::Tensor(Tensor { node: builder.input(i, Type::scalar(DType::F32)), level: 0 });
+        let input = |i: usize| Value::Tensor(Tensor::plain(builder.input(i, Type::scalar(DType::F32)), 0));
         self.bind(&scope, &decl.weight, input(0));
         self.bind(&scope, &decl.gradient, input(1));
         let (name, key) = (decl.weight.clone(), decl.weight.text.to_string());
@@ -73,7 +72,7 @@ impl<'a> Elab<'a> {
         self.states.push(decl.name.text.to_string());
         let builder = self.frames[0].builder.clone();
         let node = builder.input(1 + self.states.len(), Type::scalar(DType::F32));
-        self.carried(decl, decl.name.text.to_string(), Value::Tensor(Tensor { node, level: 0 }), scope);
+        self.carried(decl, decl.name.text.to_string(), Value::Tensor(Tensor::plain(node, 0)), scope);
         Ok(())
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn cumsum<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
 pub(crate) fn sort<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let span = bound.span;
     let x = elab.comparable(bound.value(0), span)?;
+    elab.refuse_missing(x, "`sort`", bound.value(0).span)?;
     let axis = elab.one_whole_axis(x, bound)?;
     let order = elab.sorting(x, axis, span)?;
     elab.emit(Op::Gather(Gather { axis }), &[x, order], span).map(Value::Tensor)
@@ -72,19 +73,29 @@ pub(crate) fn quantile<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
     let x = elab.float(x, span)?;
     let over = elab.whole_axes(x, bound.axes(2), bound)?;
     let q = elab.share(bound.value(1), x, &over)?;
+    let none = x.missing.map(|_| elab.is_all_missing(x, &over, span)).transpose()?;
     // The place among the sorted elements, counted from 0: k, and how far from there to the next.
-    let last = elab.number(elab.count_over(x, &over) as f64 - 1.0, DType::F32);
+    let last = elab.last_place(x, &over, span)?;
     let place = elab.scalar(Scalar::Mul, &[q, last], span)?;
     let low = elab.scalar(Scalar::Floor, &[place], span)?;
     let part = elab.scalar(Scalar::Sub, &[place, low], span)?;
     let k = elab.emit(Op::Cast(Cast { to: DType::I32 }), &[low], span)?;
-    let key = elab.scalar(Scalar::Order, &[x], span)?;
+    let mut key = elab.scalar(Scalar::Order, &[x.stored()], span)?;
+    // What is missing comes after all that is there, and no place leads to it.
+    if let Some(mask) = x.mask() {
+        key = elab.replaced(key, mask, f64::from(i32::MAX), span)?;
+    }
+    let x = x.stored();
     let low = elab.kth_key(key, k, &over, span)?;
     let high = elab.next_key(key, low, (k, part), &over, span)?;
     let (low, high) = (elab.of_key(x, key, low, &over, span)?, elab.of_key(x, key, high, &over, span)?);
     let step = elab.scalar(Scalar::Sub, &[high, low], span)?;
     let step = elab.scalar(Scalar::Mul, &[step, part], span)?;
-    elab.scalar(Scalar::Add, &[low, step], span).map(Value::Tensor)
+    let value = elab.scalar(Scalar::Add, &[low, step], span)?;
+    match none {
+        Some(none) => elab.missing_where(none, value, span).map(Value::Tensor),
+        None => Ok(Value::Tensor(value)),
+    }
 }
 
 impl<'a> Elab<'a> {
@@ -144,6 +155,18 @@ impl<'a> Elab<'a> {
         let (zero, one) = (self.number(0.0, DType::F32), self.number(1.0, DType::F32));
         let above = self.scalar(Scalar::Max, &[share, zero], q.span)?;
         self.scalar(Scalar::Min, &[above, one], q.span)
+    }
+
+    /// The place of the last element that is there, counted from 0.
+    fn last_place(&mut self, x: Tensor, over: &[AxisId], span: Span) -> Eval<Tensor> {
+        if x.missing.is_none() {
+            return Ok(self.number(self.count_over(x, over) as f64 - 1.0, DType::F32));
+        }
+        let present = self.present(x, span)?;
+        let count = self.reduced(Reduction::Sum, present, over, span)?;
+        let (zero, one) = (self.number(0.0, DType::F32), self.number(1.0, DType::F32));
+        let last = self.scalar(Scalar::Sub, &[count, one], span)?;
+        self.scalar(Scalar::Max, &[last, zero], span)
     }
 
     /// How many keys a comparison with others holds for.

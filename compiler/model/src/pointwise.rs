@@ -221,7 +221,8 @@ fn same<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, x: f64) -> Eval<Value<'a>> {
     };
     let like = elab.tensor_of(like)?;
     let ty = elab.ty(like);
-    elab.emit(Op::Fill { bits: x.to_bits(), ty }, &[], bound.span).map(Value::Tensor)
+    let made = elab.emit(Op::Fill { bits: x.to_bits(), ty }, &[], bound.span)?;
+    Ok(Value::Tensor(Tensor { rings: like.rings, ..made }))
 }
 
 /// U(0, 1), typed as its argument.
@@ -307,7 +308,7 @@ impl<'a> Elab<'a> {
         for level in 0..self.frames.len() {
             let FrameKind::Scan(frame) = &self.frames[level].kind else { continue };
             let (node, extent) = frame.step;
-            let step = Tensor { node, level };
+            let step = Tensor::plain(node, level);
             joint = Some(match joint {
                 None => step,
                 Some(outer) => {
@@ -326,7 +327,7 @@ impl<'a> Elab<'a> {
         let site = self.next_site();
         let scans: Vec<(AxisId, Tensor, usize)> = (0..self.frames.len())
             .filter_map(|level| match &self.frames[level].kind {
-                FrameKind::Scan(s) => Some((s.axis, Tensor { node: s.step.0, level }, s.step.1)),
+                FrameKind::Scan(s) => Some((s.axis, Tensor::plain(s.step.0, level), s.step.1)),
                 FrameKind::Entry | FrameKind::Finish(_) => None,
             })
             .collect();

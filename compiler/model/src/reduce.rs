@@ -20,7 +20,8 @@ pub(crate) enum Sort {
 
 /// `sum(x, over: a)`, or of a static list.
 pub(crate) fn sum<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
-    reduce_or_fold(elab, bound, Sort::Sum, BinaryOp::Add)
+    let sum = reduce_or_fold(elab, bound, Sort::Sum, BinaryOp::Add)?;
+    Ok(elab.noted_sum(sum))
 }
 
 /// `mean(x, over: a, weight: w)` is Σwx / Σw; 0 where Σw is.
@@ -39,9 +40,13 @@ pub(crate) fn mean<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
     ];
     let product = elab.pointwise(Scalar::Mul, "mean", &weighted, span)?;
     let ty = elab.ty(product);
-    let wide = elab.expand_to(w, &ty, span)?;
+    let mut wide = elab.expand_to(w, &ty, span)?;
+    // Only the cells that the numerator takes.
+    if let Some(mask) = product.mask() {
+        wide = elab.replaced(wide, mask, 0.0, span)?;
+    }
     let over = over(elab, product, bound.name, bound.axes(1), span)?;
-    let top = elab.reduce(product, Sort::Sum, &over, span)?;
+    let top = elab.reduce(product.stored(), Sort::Sum, &over, span)?;
     let bottom = elab.reduce(wide, Sort::Sum, &over, span)?;
     let zero = elab.number(0.0, DType::F32);
     let none = elab.scalar(Scalar::Equal, &[bottom, zero], span)?;
@@ -49,7 +54,11 @@ pub(crate) fn mean<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
     // The division is by 1 where nothing has weight, so that no NaN stands behind the choice.
     let safe = elab.scalar(Scalar::Where, &[none, one, bottom], span)?;
     let quotient = elab.scalar(Scalar::Div, &[top, safe], span)?;
-    elab.scalar(Scalar::Where, &[none, zero, quotient], span).map(Value::Tensor)
+    let mean = elab.scalar(Scalar::Where, &[none, zero, quotient], span)?;
+    match product.missing {
+        Some(_) => elab.with_mask(mean, none, span).map(Value::Tensor),
+        None => Ok(Value::Tensor(mean)),
+    }
 }
 
 /// `max(x, y)` element by element, or `max(x, over: a)`.
@@ -111,10 +120,17 @@ pub(crate) fn count<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
         return Ok(Value::Host(stmc_ir::HostExpr::Var(watch.count_variable())));
     }
     let t = elab.tensor_of(x)?;
-    let ty = elab.ty(t).with_dtype(DType::F32);
-    let ones = elab.emit(Op::Fill { bits: 1f64.to_bits(), ty }, &[], bound.span)?;
+    let ones = match t.missing {
+        Some(_) => elab.present(t, bound.span)?,
+        None => {
+            let ty = elab.ty(t).with_dtype(DType::F32);
+            elab.emit(Op::Fill { bits: 1f64.to_bits(), ty }, &[], bound.span)?
+        }
+    };
     let over = over(elab, t, bound.name, bound.axes(1), bound.span)?;
-    elab.reduce(ones, Sort::Sum, &over, bound.span).map(Value::Tensor)
+    let count = elab.reduce(ones, Sort::Sum, &over, bound.span)?;
+    let count = Value::Tensor(count);
+    Ok(if t.missing.is_some() { count } else { elab.noted_sum(count) })
 }
 
 fn reduce_or_fold<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>, sort: Sort, op: BinaryOp) -> Eval<Value<'a>> {
@@ -222,6 +238,12 @@ impl<'a> Elab<'a> {
             let diagnostic = Diagnostic::new(Code::E0803, span, message);
             return Err(self.error(diagnostic.help("reduce what the scan gives: `mean(run)`")));
         }
+        let x = match (x.mask(), sort) {
+            // What is missing settles nothing.
+            (Some(_), Sort::Any) => x.stored(),
+            (Some(mask), Sort::All) => self.scalar(Scalar::Or, &[x.stored(), mask], span)?,
+            _ => x,
+        };
         if self.over_the_part(x, over) {
             return self.reduce_part(x, sort, over, span);
         }
@@ -235,7 +257,13 @@ impl<'a> Elab<'a> {
             Sort::Mean => {
                 let floats = self.float(x, span)?;
                 let sum = self.reduced(Reduction::Sum, floats, over, span)?;
-                let count = self.number(self.count_over(x, over) as f64, DType::F32);
+                let count = match x.missing {
+                    Some(_) => {
+                        let present = self.present(x, span)?;
+                        self.reduced(Reduction::Sum, present, over, span)?
+                    }
+                    None => self.number(self.count_over(x, over) as f64, DType::F32),
+                };
                 self.scalar(Scalar::Div, &[sum, count], span)
             }
             Sort::Max | Sort::Min if dtype == DType::Bool => {
@@ -297,6 +325,7 @@ pub(crate) fn dot<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
         for axis in over {
             elab.extent(tensor, *axis, value.span)?;
         }
+        elab.refuse_missing(tensor, "`dot`", value.span)?;
         sides.push((elab.float(tensor, value.span)?, value.span));
     }
     let (a, b) = (sides[0], sides[1]);

@@ -69,8 +69,15 @@ pub(crate) struct ScanFrame {
 /// A layer's path, and its carries by their paths below it.
 type Start = (String, Rc<Vec<(String, Tensor)>>);
 
-/// Axes that carries pass through, by key.
-type Widths = BTreeMap<String, Vec<Dim>>;
+/// What next values bring along, by key of the carry: axes that pass through.
+type Widths = BTreeMap<String, Width>;
+
+#[derive(Clone, Default)]
+struct Width {
+    dims: Vec<Dim>,
+    /// Periodic axes, of these or of the first value.
+    rings: Vec<AxisId>,
+}
 
 #[derive(Clone, Copy)]
 enum Role {
@@ -133,7 +140,7 @@ impl<'a> Elab<'a> {
         let position = frame.carries.len();
         let input = frame.input(builder, Role::Carry(position), ty);
         frame.carries.push(ScanCarry { key: format!("!{path}"), initial, input, next: None, span });
-        let value = Tensor { node: input, level };
+        let value = Tensor::plain(input, level);
         frame.buffers.insert(id, (value, position));
         value
     }
@@ -238,7 +245,8 @@ impl<'a> Elab<'a> {
         }
         let mut ty = self.ty(initial);
         let FrameKind::Scan(frame) = &self.frames[depth].kind else { unreachable!("scans have a frame") };
-        for dim in frame.widths.get(&key).into_iter().flatten() {
+        let width = frame.widths.get(&key).cloned().unwrap_or_default();
+        for dim in &width.dims {
             ty = ty.with(dim.axis, dim.extent).unwrap_or(ty);
         }
         let along = frame.axis;
@@ -249,14 +257,17 @@ impl<'a> Elab<'a> {
             let diagnostic = Diagnostic::new(Code::E0602, decl.value.span, message);
             return Err(self.error(diagnostic.help(format!("take one step of it: `x[{name}: 0]`"))));
         }
+        self.refuse_missing(initial, "a carry", decl.value.span)?;
+        let rings: Vec<AxisId> = self.rings(initial).iter().copied().chain(width.rings).collect();
         let initial = self.expand_to(initial, &ty, span)?;
+        let initial = self.with_rings(initial, rings);
         let Frame { builder, kind: FrameKind::Scan(frame) } = &mut self.frames[depth] else {
             unreachable!("scans have a frame")
         };
         let role = Role::Carry(frame.carries.len());
         let input = frame.input(builder, role, ty);
         frame.carries.push(ScanCarry { key: key.clone(), initial, input, next: None, span });
-        let value = Value::Tensor(Tensor { node: input, level: depth });
+        let value = Value::Tensor(Tensor { rings: initial.rings, ..Tensor::plain(input, depth) });
         self.carried(decl, key, value, scope);
         Ok(())
     }
@@ -312,7 +323,9 @@ impl<'a> Elab<'a> {
                 _ => {}
             }
         }
-        self.expand_to(tensor, &full, value.span)
+        let tensor = self.expand_to(tensor, &full, value.span)?;
+        let around = self.instances.last().map_or(vec![], |i| i.rings.clone());
+        Ok(self.with_rings(tensor, self.rings(tensor).to_vec().into_iter().chain(around)))
     }
 
     /// `h' = e`.
@@ -460,6 +473,7 @@ impl<'a> Elab<'a> {
                 let message = format!("{} has no axis `{name}` to scan along", self.show_type(&ty));
                 return Err(self.fail(Code::E0604, source.value.span, message));
             }
+            self.refuse_missing(tensor, "a scan", source.value.span)?;
             sources.push((tensor, source.value.span));
         }
         Ok(sources)
@@ -572,16 +586,18 @@ impl<'a> Elab<'a> {
         let mut slices = vec![];
         for (i, (tensor, _)) in sources.iter().enumerate() {
             let ty = self.ty(*tensor).without(&[axis]);
-            slices.push(frame.input(&builder, Role::Slice(i), ty));
+            slices.push((frame.input(&builder, Role::Slice(i), ty), *tensor));
         }
         self.frames.push(Frame { builder, kind: FrameKind::Scan(frame) });
         let level = self.depth();
         if let Some(at) = &scan.at {
-            self.bind(scope, at, Value::Tensor(Tensor { node: step, level }));
+            self.bind(scope, at, Value::Tensor(Tensor::plain(step, level)));
         }
-        for (source, node) in scan.sources.iter().zip(slices) {
+        for (source, (node, whole)) in scan.sources.iter().zip(slices) {
+            let rings = self.rings(whole).to_vec();
+            let slice = self.with_rings(Tensor::plain(node, level), rings);
             match &source.pattern {
-                ast::Pattern::Name(name) => self.bind(scope, name, Value::Tensor(Tensor { node, level })),
+                ast::Pattern::Name(name) => self.bind(scope, name, Value::Tensor(slice)),
                 ast::Pattern::Tuple(_, span) => {
                     return Err(self.fail(Code::E0403, *span, "a slice has one name"));
                 }
@@ -601,8 +617,11 @@ impl<'a> Elab<'a> {
         let carries: Vec<ScanCarry> = frame.carries.clone();
         let mut widths = frame.widths.clone();
         let (mut wider, mut nexts) = (false, vec![]);
-        for ScanCarry { key, input, next, span: declared, .. } in carries {
+        for ScanCarry { key, initial, input, next, span: declared } in carries {
             let (next, span) = next.expect("every carry was given its next value");
+            self.refuse_missing(next, "a carry", span)?;
+            let rings: Vec<AxisId> =
+                self.rings(next).iter().copied().filter(|a| !self.is_ring(initial, *a)).collect();
             let (have, got) = (self.frames[depth].builder.ty(input), self.ty(next));
             let extra: Vec<Dim> = got.dims().iter().copied().filter(|d| !have.has(d.axis)).collect();
             let differs = have.dims().iter().any(|d| got.extent(d.axis).is_some_and(|e| e != d.extent));
@@ -617,12 +636,14 @@ impl<'a> Elab<'a> {
                     self.error(Diagnostic::new(Code::E0602, span, message).label(declared, "declared here"))
                 );
             }
-            if extra.is_empty() {
+            if extra.is_empty() && rings.is_empty() {
                 let next = self.expand_to(next, &have, span)?;
                 nexts.push(self.bring(next, depth, span)?);
             } else {
                 wider = true;
-                widths.entry(key).or_default().extend(extra);
+                let width = widths.entry(key).or_default();
+                width.dims.extend(extra);
+                width.rings.extend(rings);
             }
         }
         if wider {
@@ -637,7 +658,8 @@ impl<'a> Elab<'a> {
                 let help = format!("yield the current step of it: `x[{name}: t]` with `at t`");
                 return Err(self.error(Diagnostic::new(Code::E0603, y.value.span, message).help(help)));
             }
-            outputs.push((y.name.clone(), self.bring(tensor, depth, y.value.span)?));
+            self.refuse_missing(tensor, "`yield`", y.value.span)?;
+            outputs.push((y.name.clone(), self.brought(tensor, depth, y.value.span)?));
         }
         Ok(Closing::Closed { nexts, yields: outputs })
     }
@@ -650,12 +672,12 @@ impl<'a> Elab<'a> {
         axis: AxisId,
         extent: usize,
         sources: &[(Tensor, Span)],
-        yields: &[(Option<Arc<str>>, NodeId)],
+        yields: &[(Option<Arc<str>>, Tensor)],
         level: usize,
         span: Span,
     ) -> Eval<Value<'a>> {
         let FinishedBody { builder, frame, nexts } = finished;
-        let outputs: Vec<NodeId> = nexts.iter().copied().chain(yields.iter().map(|y| y.1)).collect();
+        let outputs: Vec<NodeId> = nexts.iter().copied().chain(yields.iter().map(|y| y.1.node)).collect();
         let (body, captures) = renumbered(&builder, &frame, sources.len(), outputs);
         let mut args = vec![];
         for carry in &frame.carries {
@@ -670,7 +692,10 @@ impl<'a> Elab<'a> {
         let outside = self.frames[level].builder.clone();
         outside.at(&[span]);
         let results = outside.scan(scan, &args).expect("a scan is checked before it is made");
-        let tensors: Vec<Tensor> = results.into_iter().map(|node| Tensor { node, level }).collect();
+        let rings = frame.carries.iter().map(|c| c.initial.rings).chain(yields.iter().map(|y| y.1.rings));
+        let made = results.into_iter().zip(rings);
+        let tensors: Vec<Tensor> =
+            made.map(|(node, rings)| Tensor { rings, ..Tensor::plain(node, level) }).collect();
         let (carries, stacks) = tensors.split_at(frame.carries.len());
         let mut run = Run { yields: None, carries: vec![], states: vec![], owner: self.path() };
         for (carry, last) in frame.carries.iter().zip(carries) {
@@ -689,7 +714,7 @@ impl<'a> Elab<'a> {
 
     fn yielded(
         &mut self,
-        yields: &[(Option<Arc<str>>, NodeId)],
+        yields: &[(Option<Arc<str>>, Tensor)],
         stacks: &[Tensor],
         span: Span,
     ) -> Eval<Option<Value<'a>>> {
@@ -774,7 +799,7 @@ enum Pass<'a> {
 
 enum Closing {
     Wider(Widths),
-    Closed { nexts: Vec<NodeId>, yields: Vec<(Option<Arc<str>>, NodeId)> },
+    Closed { nexts: Vec<NodeId>, yields: Vec<(Option<Arc<str>>, Tensor)> },
 }
 
 struct FinishedBody {

@@ -244,12 +244,34 @@ pub(crate) fn shift<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
     for (axis, value, place) in &bound.by_axis {
         let extent = elab.extent(x, *axis, *place)?;
         let by = elab.int_for(&value.value, *axis, value.span)?;
-        let far = by.unsigned_abs() as usize;
+        let mut far = by.unsigned_abs() as usize;
+        if elab.is_ring(x, *axis) {
+            far %= extent;
+        }
         let (low, high, start) = if by > 0 { (far, 0, 0) } else { (0, far, far) };
-        let wide = padded(elab, x, *axis, (low, high), 0.0, bound.span)?;
+        let is_ring = elab.is_ring(x, *axis);
+        let wide = continued(elab, x, *axis, (low, high), 0.0, bound.span)?;
         x = elab.emit(Op::Slice(Slice::range(*axis, start, extent)), &[wide], bound.span)?;
+        if is_ring {
+            x = elab.with_ring(x, *axis);
+        }
     }
     Ok(Value::Tensor(x))
+}
+
+/// With cells at both sides: from the other end of a periodic axis, else `fill`.
+fn continued(
+    elab: &mut Elab<'_>,
+    x: Tensor,
+    axis: AxisId,
+    margins: (usize, usize),
+    fill: f64,
+    span: Span,
+) -> Eval<Tensor> {
+    match elab.is_ring(x, axis) {
+        true => elab.wrapped(x, axis, margins, span),
+        false => padded(elab, x, axis, margins, fill, span),
+    }
 }
 
 fn padded(
@@ -270,25 +292,34 @@ fn padded(
 /// `pad(x, lat: 2, lon: (0, 1), mode: "reflect")`
 pub(crate) fn pad<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let mut x = elab.tensor_of(bound.value(0))?;
-    let mode: Arc<str> = match bound.optional(1).map(|m| (m.value.clone(), m.span)) {
-        None => "zero".into(),
-        Some((Value::Str(s), _)) => s,
+    let chosen: Option<Arc<str>> = match bound.optional(1).map(|m| (m.value.clone(), m.span)) {
+        None => None,
+        Some((Value::Str(s), _)) => Some(s),
         Some((other, span)) => return Err(elab.wrong_kind(&other, "a string", span)),
     };
     for (axis, value, place) in &bound.by_axis {
         let extent = elab.extent(x, *axis, *place)?;
         let (low, high) = margins(elab, value, *axis)?;
-        x = match &*mode {
+        let mode = match &chosen {
+            Some(mode) => &**mode,
+            None if elab.is_ring(x, *axis) => "wrap",
+            None => "zero",
+        };
+        x = match mode {
             "zero" => padded(elab, x, *axis, (low, high), 0.0, bound.span)?,
-            "reflect" | "replicate" | "wrap" => {
-                let limit = if &*mode == "reflect" { extent - 1 } else { extent };
-                if &*mode != "replicate" && low.max(high) > limit {
+            "wrap" => {
+                elab.must_be_whole(x, *axis, *place)?;
+                elab.wrapped(x, *axis, (low, high), bound.span)?
+            }
+            "reflect" | "replicate" => {
+                let limit = extent - 1;
+                if mode == "reflect" && low.max(high) > limit {
                     let message =
                         format!("`{mode}` has {limit} cells to give, {} are asked for", low.max(high));
                     return Err(elab.fail(Code::E0208, value.span, message));
                 }
-                let before = margin(elab, x, *axis, low, &mode, Side::Before, bound.span)?;
-                let after = margin(elab, x, *axis, high, &mode, Side::After, bound.span)?;
+                let before = margin(elab, x, *axis, low, mode, Side::Before, bound.span)?;
+                let after = margin(elab, x, *axis, high, mode, Side::After, bound.span)?;
                 let parts: Vec<Tensor> = before.into_iter().chain([x]).chain(after).collect();
                 if parts.len() == 1 {
                     x
@@ -352,21 +383,16 @@ fn margin(
     let start = match (mode, side) {
         ("reflect", Side::Before) => 1,
         ("reflect", Side::After) => extent - 1 - n,
-        ("wrap", Side::Before) => extent - n,
-        ("wrap", Side::After) => 0,
         (_, Side::Before) => 0,
         (_, Side::After) => extent - 1,
     };
     let len = if mode == "replicate" { 1 } else { n };
     let slice = elab.emit(Op::Slice(Slice::range(axis, start, len)), &[x], span)?;
-    match mode {
-        "reflect" => elab.emit(Op::Flip(Flip { axis }), &[slice], span).map(Some),
-        "replicate" => {
-            let one = elab.drop_axis(slice, axis, span)?;
-            elab.repeat(one, axis, n, span).map(Some)
-        }
-        _ => Ok(Some(slice)),
+    if mode == "reflect" {
+        return elab.emit(Op::Flip(Flip { axis }), &[slice], span).map(Some);
     }
+    let one = elab.drop_axis(slice, axis, span)?;
+    elab.repeat(one, axis, n, span).map(Some)
 }
 
 /// `concat(a, b, along: channel)`: other axes are aligned as in arithmetic.
@@ -528,12 +554,17 @@ pub(crate) fn windows<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<
                 format!("a window of {reach} is wider than `{name}`, which is {extent} with a pad of {pad}");
             return Err(elab.fail(Code::E0206, bound.span, message));
         }
-        let wide = padded(elab, x, *axis, (pad, pad), fill, bound.span)?;
+        let is_ring = elab.is_ring(x, *axis);
+        let wide = continued(elab, x, *axis, (pad, pad), fill, bound.span)?;
         x = elab.emit(
             Op::Windows(Windows { axis: *axis, tap, size, stride, dilation }),
             &[wide],
             bound.span,
         )?;
+        // Once around in whole strides: the windows' neighbours are neighbours again.
+        if is_ring && elab.extent(x, *axis, place)? * stride == extent {
+            x = elab.with_ring(x, *axis);
+        }
     }
     Ok(Value::Tensor(x))
 }
@@ -557,8 +588,11 @@ pub(crate) fn fold<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
         }
         let len = covered + extra - 2 * pad;
         let extent = covered.max(pad + len);
+        let is_ring = elab.is_ring(x, *axis) && len == count * stride;
         x = elab.emit(Op::Fold(Fold { axis: *axis, tap, stride, dilation, extent }), &[x], bound.span)?;
-        if len != extent {
+        if is_ring {
+            x = elab.wound(x, *axis, (pad, len), bound.span)?;
+        } else if len != extent {
             x = elab.emit(Op::Slice(Slice::range(*axis, pad, len)), &[x], bound.span)?;
         }
     }

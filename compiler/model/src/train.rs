@@ -308,6 +308,7 @@ fn loss_term<'a>(elab: &mut Elab<'a>, name: &str, term: &Spanned<'a>) -> Eval<()
         let message = format!("the term `{name}` has no path to any weight");
         return Err(elab.fail(Code::E0801, term.span, message));
     }
+    // A missing loss is 0, which is what is stored there.
     elab.output(tensor.node, OutputRole::Loss { name: name.to_string(), span: term.span });
     Ok(())
 }
@@ -373,7 +374,7 @@ fn metric_values<'a>(
         let mut sum: Option<Tensor> = None;
         let mut several = vec![];
         for (name, term) in terms(elab, expr, named)? {
-            let tensor = elab.finished(&term)?;
+            let tensor = elab.finished(&term)?.stored();
             several.push((format!("loss.{name}").into(), tensor));
             sum = Some(match sum {
                 None => tensor,
@@ -404,7 +405,7 @@ fn metric_values<'a>(
         match value {
             Ok(tensor) => {
                 scope.define(&entry.key.text, Value::Tensor(tensor), entry.key.span);
-                results.push((entry.key.text.clone(), tensor));
+                results.push((entry.key.text.clone(), elab.written(tensor, entry.value.span)?));
             }
             Err(Failed) => {
                 scope.define(&entry.key.text, Value::Failed, entry.key.span);

@@ -1,4 +1,5 @@
 //! What an expression stands for while compiling.
+use crate::periodic::Rings;
 use crate::scope::Env;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,6 +67,28 @@ pub(crate) struct Tensor {
     pub node: NodeId,
     /// Which frame's graph: 0 is the entry's own, scans nest above it.
     pub level: usize,
+    /// Where the value is missing: a bool node of the same graph, its axes among the value's. The value there is 0.
+    /// `None`: it is nowhere missing.
+    pub missing: Option<NodeId>,
+    /// Its axes whose ends are neighbours.
+    pub rings: Rings,
+}
+
+impl Tensor {
+    /// Present everywhere, no axis periodic.
+    pub(crate) fn plain(node: NodeId, level: usize) -> Tensor {
+        Tensor { node, level, missing: None, rings: Rings::default() }
+    }
+
+    /// The value as stored: 0 where it is missing.
+    pub(crate) fn stored(self) -> Tensor {
+        Tensor { missing: None, ..self }
+    }
+
+    /// Where it is missing.
+    pub(crate) fn mask(self) -> Option<Tensor> {
+        self.missing.map(|node| Tensor::plain(node, self.level))
+    }
 }
 
 /// What a scan or an unrolled `for` gives.

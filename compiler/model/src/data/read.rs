@@ -250,12 +250,16 @@ impl<'a> Elab<'a> {
         let mut ranges = vec![];
         let mut dims = vec![];
         let mut moved = false;
+        let mut whole = vec![];
         for (name, extent) in &field.axes {
             let axis = self.data_axis(name);
             let range = self.field_range(axis, name, *extent, &field.origin)?;
             moved |= range.binder.is_some();
             if range.keep {
                 dims.push(Dim { axis, extent: range.len });
+                if range.binder.is_none() && range.len == *extent {
+                    whole.push(axis);
+                }
             }
             ranges.push(range);
         }
@@ -278,7 +282,10 @@ impl<'a> Elab<'a> {
             return Err(self.fail(Code::E0204, span, "a field has an axis twice"));
         };
         let tensor = self.input(InputRole::Slab { slab: place, axes }, ty);
-        Ok(as_streamed(self, tensor))
+        let tensor = as_streamed(self, tensor);
+        whole.retain(|axis| self.is_declared_periodic(*axis));
+        let tensor = self.with_rings(tensor, whole);
+        if field.reading.optional { self.read_missing(tensor, span) } else { Ok(tensor) }
     }
 
     /// A fitted field may have an axis that a function declares: its owner stands behind its name.

@@ -101,7 +101,7 @@ fn losses_of_maps_are_zero_without_error() {
 }
 
 /// The three samples of a part in two batches: the second is padded with nonsense.
-fn over_a_part(module: &Module, metric: &Metric, p: &[f64], y: &[f64]) -> Vec<f64> {
+pub fn over_a_part(module: &Module, metric: &Metric, p: &[f64], y: &[f64]) -> Vec<f64> {
     let eval = module.entry("eval").expect("there is an eval");
     let slab = |all: &[f64], batch: usize| match batch {
         0 => all[..8].to_vec(),

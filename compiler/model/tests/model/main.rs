@@ -5,6 +5,8 @@ mod damage;
 mod errors;
 mod layers;
 mod losses;
+mod missing;
 mod nowcast;
+mod periodic;
 mod primitives;
 mod training;
