@@ -130,9 +130,12 @@ impl Score {
     }
 }
 
-/// Four significant digits.
+/// Four significant digits; `-` where there is no value: nothing that is not missing, or 0 / 0.
 pub fn digits(x: f64) -> String {
     let size = x.abs();
+    if x.is_nan() {
+        return "-".into();
+    }
     if x == 0.0 || !x.is_finite() {
         return x.to_string();
     }
@@ -205,7 +208,7 @@ mod tests {
         let text = table(&[("valid".into(), part(1.0)), ("test".into(), part(0.98765))]);
         let expected = "                   valid                       test
   error            1.000 mm/h                  0.9877 mm/h
-  csi by time      1.000 0.5000 NaN            0.9877 0.5000 NaN
+  csi by time      1.000 0.5000 -              0.9877 0.5000 -
   map by row, col  1.000e-7 2.000 … 123457     1.000e-7 2.000 … 123457
 ";
         assert_eq!(text.replace(' ', ""), expected.replace(' ', ""));

@@ -75,3 +75,22 @@ fn compile_time_does_not_grow_with_the_number_of_steps() {
     let [short, long] = best.map(|t| t.as_secs_f64());
     assert!((long / short - 1.0).abs() < 0.2, "10 steps: {short:.4} s, 1000 steps: {long:.4} s");
 }
+
+#[test]
+fn what_is_missing_teaches_nothing_and_does_not_spread() {
+    let gaps = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/gaps.stm");
+    let compiled = compiled(&gaps, &[]);
+    let mut device = stmc::device(stmc::DeviceKind::Cpu, 1).expect("the processor is there");
+    let out = folder("gaps");
+    let options = TrainOptions { out: Some(out.clone()), ..TrainOptions::default() };
+    if let Err(error) = compiled.train(&mut *device, &options) {
+        panic!("{error}");
+    }
+    let log = std::fs::read_to_string(out.join("metrics.jsonl")).expect("the run has a log");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|l| serde_json::from_str(l).expect("lines are JSON")).collect();
+    let losses: Vec<f64> = lines.iter().filter_map(|l| l["loss"].as_f64()).collect();
+    assert!(losses.iter().all(|x| x.is_finite()), "{losses:?}");
+    assert!(losses[losses.len() - 1] < 0.7 * losses[0], "it learns: {losses:?}");
+    assert!(log.contains("\"wet\""), "{log}");
+}

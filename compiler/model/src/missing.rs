@@ -34,8 +34,10 @@ impl<'a> Elab<'a> {
 
     /// Values as they are read, NaN where they are missing.
     pub(crate) fn read_missing(&mut self, raw: Tensor, span: Span) -> Eval<Tensor> {
-        let same = self.scalar(Scalar::Equal, &[raw, raw], span)?;
-        let mask = self.scalar(Scalar::Not, &[same], span)?;
+        // No comparison with itself, of which not every device gives that NaN differs.
+        let order = self.scalar(Scalar::Order, &[raw], span)?;
+        let last = self.number(f64::from(i32::MAX), DType::I32);
+        let mask = self.scalar(Scalar::Equal, &[order, last], span)?;
         self.missing_where(mask, raw, span)
     }
 

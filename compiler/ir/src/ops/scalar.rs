@@ -536,8 +536,14 @@ impl Scalar {
                     let negative = e.core(Core::Less, &[bits, zero]);
                     let turned = e.core(Core::Xor, &[bits, most]);
                     let key = e.core(Core::Select, &[negative, turned, bits]);
-                    let number = e.core(Core::Equal, &[x[0], x[0]]);
-                    e.core(Core::Select, &[number, key, most])
+                    // NaN is told by its bits, which lie beyond those of the infinities: a graphics card may take it that
+                    // no number is one, and that each is equal to itself.
+                    let infinity = f32::INFINITY.to_bits() as i32;
+                    let (least, largest) = (e.int(i64::from(!infinity)), e.int(i64::from(infinity)));
+                    let below = e.core(Core::Less, &[key, least]);
+                    let above = e.core(Core::Less, &[largest, key]);
+                    let key = e.core(Core::Select, &[above, most, key]);
+                    e.core(Core::Select, &[below, most, key])
                 },
                 eval: |x| {
                     let bits = (x[0] as f32).to_bits() as i32;
