@@ -451,8 +451,20 @@ impl<'a> Elab<'a> {
             diagnostic = diagnostic.help(format!(
                 "two operands that share `{name}` are paired step by step; `rename` it in one of them to an axis of its own"
             ));
+        } else if let [extra] = extra {
+            diagnostic = diagnostic.help(self.one_axis_less(ty, *extra, what));
         }
         self.error(diagnostic)
+    }
+
+    /// What to do about the one axis that a body gives and its declaration does not.
+    fn one_axis_less(&self, ty: &Type, extra: AxisId, what: &str) -> String {
+        let name = self.axis_name(extra);
+        if ty.extent(extra) == Some(1) {
+            format!("`squeeze(x, {name})`, since it has a single step")
+        } else {
+            format!("reduce it (`mean(x, over: {name})`), or declare that the {what} gives `{name}`")
+        }
     }
 
     /// Own axes may not leave a layer whose result has no type either.

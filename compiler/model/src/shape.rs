@@ -137,6 +137,20 @@ fn unflattened<'a>(
     Ok(parts)
 }
 
+/// How an axis can be split.
+fn equal_parts(extent: usize) -> String {
+    let parts: Vec<String> =
+        (2..=extent).filter(|n| extent.is_multiple_of(*n)).take(4).map(|n| format!("`{n}`")).collect();
+    if parts.is_empty() {
+        return "it has a single step".into();
+    }
+    format!(
+        "{} equal parts are possible, and a list gives unequal ones: `[1, {}]`",
+        parts.join(", "),
+        extent - 1
+    )
+}
+
 /// `split(x, channel, 4)`, `split(x, channel, [8, 24])`: a list.
 pub(crate) fn split<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let x = elab.tensor_of(bound.value(0))?;
@@ -152,7 +166,8 @@ pub(crate) fn split<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a
         Value::Int(n) => {
             let message = format!("`{name}` is {extent}, but `split` needs a multiple of {n}");
             let diagnostic = Diagnostic::new(Code::E0207, parts.span, message)
-                .here(format!("{extent} is not divisible by {n}"));
+                .here(format!("{extent} is not divisible by {n}"))
+                .help(equal_parts(extent));
             return Err(elab.error(diagnostic.label(bound.value(0).span, format!("{name}: {extent}"))));
         }
         Value::List(list) => {

@@ -306,7 +306,8 @@ fn loss_term<'a>(elab: &mut Elab<'a>, name: &str, term: &Spanned<'a>) -> Eval<()
     }
     if !reaches_a_weight(elab, tensor.node) {
         let message = format!("the term `{name}` has no path to any weight");
-        return Err(elab.fail(Code::E0801, term.span, message));
+        let help = "what trains nothing belongs in `metrics`; `stop_gradient`, comparisons and rounding let no gradient through";
+        return Err(elab.error(Diagnostic::new(Code::E0801, term.span, message).help(help)));
     }
     // A missing loss is 0, which is what is stored there.
     elab.output(tensor.node, OutputRole::Loss { name: name.to_string(), span: term.span });
