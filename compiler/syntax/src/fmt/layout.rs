@@ -173,7 +173,8 @@ impl<'t> Layout<'_, 't> {
     fn goes_on(&self, line: &[Piece]) -> bool {
         let top = self.open.last().expect("the file is never closed");
         let (first, last) = (&line[0].token, self.last);
-        if first.kind == Kind::Doc || first.closes() || last.is_none_or(|last| last.opens()) {
+        let begins_anew = |last: Token| last.opens() || last.kind == Kind::Doc;
+        if first.kind == Kind::Doc || first.closes() || last.is_none_or(begins_anew) {
             return false;
         }
         if !top.has_statements() {
@@ -182,9 +183,8 @@ impl<'t> Layout<'_, 't> {
         // `{ let a = 1,` may lead to the first entry.
         let is_entry = line.get(1).is_some_and(|p| p.is(":"));
         let listed = LISTS.contains(&top.statement.word) && !is_entry;
-        let unfinished = last.is_some_and(|last| {
-            last.kind != Kind::Doc && words::awaits_more(last.text) || listed && last.is_sign(",")
-        });
+        let unfinished =
+            last.is_some_and(|last| words::awaits_more(last.text) || listed && last.is_sign(","));
         let spaced_sign =
             matches!(first.text, "+" | "-") && line.get(1).is_some_and(|p| p.before > Before::Joined);
         // Between declarations, only a declaration begins a line.

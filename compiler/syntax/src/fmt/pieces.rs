@@ -41,6 +41,11 @@ impl<'t> Piece<'t> {
         self.token.kind == Kind::Comment
     }
 
+    /// Neither a comment nor documentation.
+    pub(super) fn is_code(&self) -> bool {
+        !matches!(self.token.kind, Kind::Comment | Kind::Doc)
+    }
+
     pub(super) fn is(&self, text: &str) -> bool {
         self.token.text == text && matches!(self.token.kind, Kind::Sign | Kind::Word)
     }

@@ -46,8 +46,9 @@ fn open_blocks(pieces: &mut [Piece], line: Range<usize>, partners: &[Option<usiz
 struct Place {
     /// The piece that the new line begins with.
     piece: usize,
-    /// How many brackets of the line it is in, and how tightly what stands on both sides is bound.
-    order: (i32, u8),
+    /// How many brackets of the line it is in.
+    depth: i32,
+    bond: Bond,
     /// Where the first part ends.
     end: usize,
     /// Where the piece begins.
@@ -62,10 +63,11 @@ fn break_line(pieces: &mut [Piece], line: &Placed, range: Range<usize>, width: u
     let rest_fits = |p: &Place| p.indent + full - p.column <= width;
     let places = places(pieces, line, range);
     // What stands after `=` begins a new line only if that is enough.
-    let helps = |p: &&Place| fits(p) && (rest_fits(p) || p.order.1 != AFTER_EQUALS);
+    let helps = |p: &&Place| fits(p) && (rest_fits(p) || p.bond != Bond::Value);
     let good = |p: &&Place| helps(p) && (rest_fits(p) || p.end >= line.gaps[0] + LEAST);
     // Of equally good places the last one.
-    let best = |places: Vec<&Place>| places.into_iter().rev().min_by_key(|p| p.order).map(|p| p.piece);
+    let best =
+        |places: Vec<&Place>| places.into_iter().rev().min_by_key(|p| (p.depth, p.bond)).map(|p| p.piece);
     let place =
         best(places.iter().filter(good).collect()).or_else(|| best(places.iter().filter(helps).collect()));
     if let Some(piece) = place {
@@ -75,7 +77,8 @@ fn break_line(pieces: &mut [Piece], line: &Placed, range: Range<usize>, width: u
     place.is_some()
 }
 
-/// Where a line was broken between arguments, those after it are put together, to be broken anew.
+/// Where a line was broken between arguments, those after it are put together, to be broken anew. What is said of one
+/// keeps its line.
 fn join_arguments(pieces: &mut [Piece], broken: usize) {
     let mut depth = 0;
     let open = (0..broken).rev().find(|i| {
@@ -88,7 +91,8 @@ fn join_arguments(pieces: &mut [Piece], broken: usize) {
     }
     let mut depth = pieces[broken].nesting();
     for i in broken + 1..pieces.len() {
-        if depth == 0 && pieces[i - 1].is(",") && pieces[i].before == Before::Line {
+        let is_argument = depth == 0 && pieces[i - 1].is(",") && pieces[i].is_code();
+        if is_argument && pieces[i].before == Before::Line {
             pieces[i].before = Before::Blanks;
         }
         depth += pieces[i].nesting();
@@ -98,33 +102,55 @@ fn join_arguments(pieces: &mut [Piece], broken: usize) {
     }
 }
 
-const COMMA: u8 = 2;
-const AFTER_EQUALS: u8 = 3;
+/// What holds the pieces on both sides of a place together: the loosest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Bond {
+    /// After `;`.
+    Statement,
+    /// Before the inputs of a layer.
+    Inputs,
+    /// Before the result of a declaration.
+    Result,
+    /// After `,`.
+    Comma,
+    /// After `=`, `=>` or `~`.
+    Value,
+    /// Before `(w, g)`.
+    Names,
+    Else,
+    Then,
+    Pipe,
+    Or,
+    And,
+    Comparison,
+    Sum,
+    Product,
+}
 
-/// How tightly the piece before `i` and what follows it are bound: loosest first. `None`: no line may begin at `i`.
-fn tightness(pieces: &[Piece], i: usize, gap: usize, in_head: bool) -> Option<u8> {
+/// What holds `i` and the piece before it together. `None`: no line may begin at `i`.
+fn bond(pieces: &[Piece], i: usize, gap: usize, in_head: bool) -> Option<Bond> {
     let (previous, next) = (&pieces[i - 1], &pieces[i]);
-    match (previous.text(), next.text()) {
-        (";", _) => Some(0),
-        // The parts of a declaration's head.
-        (")", "(") if in_head && gap > 0 => Some(if is_closed(pieces, i) { AFTER_EQUALS + 1 } else { 0 }),
-        (")", "->") if in_head => Some(1),
+    Some(match (previous.text(), next.text()) {
+        (";", _) => Bond::Statement,
+        (")", "(") if in_head && gap > 0 && is_closed(pieces, i) => Bond::Names,
+        (")", "(") if in_head && gap > 0 => Bond::Inputs,
+        (")", "->") if in_head => Bond::Result,
         // `for i, h in …`
-        (",", _) if i >= 3 && pieces[i - 3].is("for") => None,
-        (",", _) => Some(COMMA),
+        (",", _) if i >= 3 && pieces[i - 3].is("for") => return None,
+        (",", _) => Bond::Comma,
         // A list or a record is broken inside.
-        ("=" | "=>" | "~", "[" | "{") => None,
-        ("=" | "=>" | "~", _) => Some(AFTER_EQUALS),
-        (_, "else") => Some(4),
-        (_, "then") => Some(5),
-        (_, "|>") => Some(6),
-        (_, "or") => Some(7),
-        (_, "and") => Some(8),
-        (_, "==" | "!=" | "<" | "<=" | ">" | ">=") => Some(9),
-        (_, "+" | "-") if ends_value(&previous.token) => Some(10),
-        (_, "*" | "/") => Some(11),
-        _ => None,
-    }
+        ("=" | "=>" | "~", "[" | "{") => return None,
+        ("=" | "=>" | "~", _) => Bond::Value,
+        (_, "else") => Bond::Else,
+        (_, "then") => Bond::Then,
+        (_, "|>") => Bond::Pipe,
+        (_, "or") => Bond::Or,
+        (_, "and") => Bond::And,
+        (_, "==" | "!=" | "<" | "<=" | ">" | ">=") => Bond::Comparison,
+        (_, "+" | "-") if ends_value(&previous.token) => Bond::Sum,
+        (_, "*" | "/") => Bond::Product,
+        _ => return None,
+    })
 }
 
 /// A bracket that the line opens.
@@ -147,14 +173,14 @@ fn places(pieces: &[Piece], line: &Placed, range: Range<usize>) -> Vec<Place> {
         let piece = &pieces[i];
         let in_head = line.bracket == 0 && open.is_empty();
         let may_break = i > range.start && open.iter().all(|o| !o.is_closed);
-        if may_break && let Some(tightness) = tightness(pieces, i, gap, in_head) {
+        if may_break && let Some(bond) = bond(pieces, i, gap, in_head) {
             let inside = open.last().map(|o| o.column);
             let indent = match inside {
-                Some(column) if tightness <= COMMA => column,
+                Some(column) if bond <= Bond::Comma => column,
                 Some(column) => column + STEP,
                 None => line.gaps[0] + STEP,
             };
-            places.push(Place { piece: i, order: (depth, tightness), end, column, indent });
+            places.push(Place { piece: i, depth, bond, end, column, indent });
         }
         depth += piece.nesting();
         if piece.token.opens() {
