@@ -11,6 +11,9 @@ pub struct Config {
     pub version: String,
     /// The name of the model.
     pub model: String,
+    /// Which of the file's models was asked for. `None`: it has one.
+    #[serde(default)]
+    pub chosen: Option<String>,
     /// The main file with its imports and the library modules used, in the order in which they were read.
     pub sources: Sources,
     /// `--set frames=3`: name and text.

@@ -199,8 +199,18 @@ pub fn load(path: &Path, mark: Mark) -> Result<Option<Checkpoint>> {
         averages: if averages.exists() { tensor::read(&averages)? } else { vec![] },
         moments: tensor::read(&folder.join(MOMENTS))?,
         life: if folder.join(STAYS).exists() { Life::Stays } else { Life::Marked },
-        state: serde_json::from_str(&files::read_text(&state)?).map_err(|e| RunError::file(&state, e))?,
+        state: read_state(&state)?,
     }))
+}
+
+/// Where training stood at a checkpoint. `None`: the run has none under this mark.
+pub fn state(path: &Path, mark: Mark) -> Result<Option<State>> {
+    let Some(folder) = checkpoint_folder(path, mark) else { return Ok(None) };
+    read_state(&folder.join(STATE)).map(Some)
+}
+
+fn read_state(file: &Path) -> Result<State> {
+    serde_json::from_str(&files::read_text(file)?).map_err(|e| RunError::file(file, e))
 }
 
 /// The checkpoint that is the result of a run so far: the best of the phase that it has come to, else the last.

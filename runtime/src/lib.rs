@@ -17,6 +17,7 @@ pub mod schedules;
 pub mod score;
 pub mod session;
 pub mod signals;
+pub mod start;
 pub mod state;
 pub mod step;
 pub mod tensor;

@@ -16,10 +16,13 @@ const MASKS: &str = "dropout_mask.";
 
 /// Replaces the weights by those of a file.
 pub fn load_weights(session: &mut Session<'_>, given: &Named, map: &Map) -> Result<()> {
-    let program = session.program;
-    let wanted: Vec<Wanted> =
-        program.params.iter().map(|p| (p.path.clone(), extents(session, p.buffer))).collect();
-    session.set_weights(&import::pick(&wanted, given, map, WEIGHTS)?)
+    let found = import::pick(&wanted(session), given, map, WEIGHTS)?;
+    session.set_weights(&found)
+}
+
+/// All weights, with their extents in disk order.
+pub(crate) fn wanted(session: &Session<'_>) -> Vec<Wanted> {
+    session.program.params.iter().map(|p| (p.path.clone(), extents(session, p.buffer))).collect()
 }
 
 /// Runs `count` updates on the batch in `given` (`input.<name>`, `dropout_mask.<path>`).

@@ -79,6 +79,7 @@ codes! {
     E0806: "a value is not a number while training", "A term of the loss, or a weight, became NaN or infinite. Training stops at once, and the last checkpoint is kept.";
     E0807: "a group of weights does not fit", "`optimizer = { \"*.bias\": …, \"*\": … }` gives each weight to the first pattern that its path matches; `*` stands for any text. Every weight needs a group, and every group a weight.";
     E0808: "which way is better?", "`best` and `stalled` compare values. The loss is better small, and the library says of each of its metrics which way it is better. Of other metrics only you know: `best(valid.skill, prefer: high)`. A file can say it of its own functions: `let higher_is_better = [skill]`, `let lower_is_better = [gap]`.";
+    E0809: "phases do not fit together", "The weights go on from one phase to the next, so every phase has the same ones with the same shapes; the state of the optimizer goes on too, unless `reset: [optimizer]` says otherwise.";
     E0901: "a field is not in the data", "The source has no variable of this name. The help lists those it has.";
     E0902: "the data do not fit the declaration", "The field's axes, extents or type are not those of the variable in the source.";
     E0903: "a data source cannot be read", "The file is missing, damaged or of a format that is not supported.";

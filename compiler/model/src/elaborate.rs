@@ -9,7 +9,7 @@ use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::train::{self, Inputs, Named};
 use crate::value::{Spanned, Tensor, Value};
-use crate::watch;
+use crate::{tune, watch};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use stmc_base::schema::VariableRef;
 use stmc_base::{Code, Diagnostic, Help, Schema, Severity, Span};
 use stmc_ir::data::{DataPlan, SourceSpec};
-use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Resets, Train};
+use stmc_ir::module::{EntryGraph, InputRole, Metric, Module, OutputRole, ParamId, Train};
 use stmc_ir::ops::Cast;
 use stmc_ir::{Axes, AxisId, DType, NodeId, Op, Type};
 use stmc_syntax::ast::{self, ItemKind};
@@ -146,7 +146,7 @@ fn note_the_rest(elab: &mut Elab<'_>, plan: Option<&DataPlan>) {
 }
 
 /// Runs a phase on a stack of its own; its errors, or its result and warnings.
-fn run<'a, T: Send>(
+pub(crate) fn run<'a, T: Send>(
     resolved: &'a Resolved,
     settings: &'a Settings,
     work: impl FnOnce(&mut Elab<'a>) -> Eval<T> + Send,
@@ -172,29 +172,18 @@ fn run<'a, T: Send>(
     })
 }
 
-/// What the file says that no phase can compile yet.
-fn refuse_unbuilt(elab: &mut Elab<'_>) -> Eval<()> {
-    let resolved = elab.resolved;
-    for item in resolved.main_items() {
-        if let ItemKind::Tune(tune) = &item.kind {
-            train::check_tune(elab, &tune.keys);
-        }
-    }
-    if elab.diagnostics.is_empty() { Ok(()) } else { Err(Failed) }
-}
-
 fn module<'a>(
     elab: &mut Elab<'a>,
     plan: Option<&DataPlan>,
     counts: &Counts,
     request: Request,
 ) -> Eval<Module> {
-    refuse_unbuilt(elab)?;
     let train = elab.resolved.train();
     if let (Some(plan), Some(decl)) = (plan, elab.resolved.data()) {
         data::open(elab, decl, plan.clone());
     }
     let model = model(elab, train)?;
+    let tuned = tune::check(elab);
     let settings = train.map(|t| train::plan(elab, t, counts.parts.get("train").copied())).transpose();
     let batch = settings.as_ref().ok().and_then(Option::as_ref).map_or(BATCH, |s| s.batch);
     let mut work = Work::new(batch, request);
@@ -202,7 +191,7 @@ fn module<'a>(
         elab.open_data_mut().batch = batch;
         part_types(elab, decl, &mut work)?;
     }
-    let Ok(settings) = settings else {
+    let Ok(settings) = tuned.and(settings) else {
         // The model has mistakes of its own, if any: all are told in one run.
         if let Some(model) = model {
             prediction(elab, model, &mut work)?;
@@ -229,7 +218,7 @@ fn module<'a>(
         batch: s.batch,
         epochs: s.epochs,
         steps_per_epoch: s.length.steps_per_epoch,
-        steps: s.length.steps,
+        steps: s.steps,
         seed: s.seed,
         accumulate: s.accumulate,
         clip: s.clip,
@@ -237,7 +226,7 @@ fn module<'a>(
         ema: s.ema,
         start: s.start,
         save_every: s.save_every,
-        resets: Resets::default(),
+        resets: elab.settings.resets,
         rate,
         metrics,
         stop: s.stop.map(|s| s.0),
@@ -320,14 +309,10 @@ impl Part {
     }
 }
 
-/// The model that is trained, else the only one, else the first.
+/// The chosen model, held against what its `train` block says.
 fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Option<&'a ast::ModelDecl>> {
     let resolved: &'a Resolved = elab.resolved;
-    let models: Vec<&'a ast::ModelDecl> = resolved
-        .main_items()
-        .filter_map(|i| if let ItemKind::Model(m) = &i.kind { Some(m) } else { None })
-        .collect();
-    let Some(train) = train else { return Ok(models.first().copied()) };
+    let Some(train) = train else { return Ok(resolved.model()) };
     if let Some(data) = resolved.data().filter(|d| d.name.text != train.data.text) {
         let message = format!("there is no data `{}`", train.data.text);
         let diagnostic = Diagnostic::new(Code::E0401, train.data.span, message);
@@ -340,18 +325,16 @@ fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Opt
             format!("there is no data `{}`", train.data.text),
         ));
     }
-    match models.iter().find(|m| m.name.text == train.model.text) {
-        Some(model) => Ok(Some(model)),
-        None => {
-            let message = format!("there is no model `{}`", train.model.text);
-            let diagnostic = Diagnostic::new(Code::E0401, train.model.span, message);
-            let names = models.iter().map(|m| m.name.text.as_ref());
-            Err(elab.error(match crate::names::did_you_mean(&train.model.text, names) {
-                Some(near) => diagnostic.help_at(train.model.span, near),
-                None => diagnostic,
-            }))
-        }
+    if let Some(model) = resolved.model() {
+        return Ok(Some(model));
     }
+    let message = format!("there is no model `{}`", train.model.text);
+    let diagnostic = Diagnostic::new(Code::E0401, train.model.span, message);
+    let names = resolved.models();
+    Err(elab.error(match crate::names::did_you_mean(&train.model.text, names.iter().map(String::as_str)) {
+        Some(near) => diagnostic.help_at(train.model.span, near),
+        None => diagnostic,
+    }))
 }
 
 /// The types of the sample's parts; on the way every fit is met, in the order of the plan.

@@ -1,4 +1,5 @@
 //! Loads a file with its imports and says what every top-level name stands for. Nothing is evaluated yet.
+use crate::choice::Choice;
 use crate::{library, names};
 use std::collections::BTreeMap;
 use std::io;
@@ -14,6 +15,8 @@ pub struct Resolved {
     pub units: Vec<Unit>,
     /// The program's axes: those that the user's files introduce, and the customary ones.
     pub(crate) axes: BTreeMap<Arc<str>, ProgramAxis>,
+    /// Which of the main file's models is compiled.
+    pub(crate) chosen: Choice,
 }
 
 /// An axis of the program.
@@ -61,16 +64,6 @@ impl Resolved {
     /// The main file's declarations.
     pub(crate) fn main_items(&self) -> impl Iterator<Item = &ast::Item> {
         self.units[0].file.items.iter()
-    }
-
-    /// The `data` block. `None`: the file has none.
-    pub(crate) fn data(&self) -> Option<&ast::DataDecl> {
-        self.main_items().find_map(|i| if let ItemKind::Data(d) = &i.kind { Some(d) } else { None })
-    }
-
-    /// The `train` block. `None`: the file has none.
-    pub(crate) fn train(&self) -> Option<&ast::TrainDecl> {
-        self.main_items().find_map(|i| if let ItemKind::Train(t) = &i.kind { Some(t) } else { None })
     }
 
     /// The names of the models, in order.
@@ -122,7 +115,7 @@ pub fn resolve_what_parses(
     loader.unit(main, "", false);
     let Loader { loaded, units, mut diagnostics, broken, .. } = loader;
     let told = diagnostics.len();
-    let mut resolved = Resolved { units: vec![], axes: BTreeMap::new() };
+    let mut resolved = Resolved { units: vec![], axes: BTreeMap::new(), chosen: Choice::default() };
     let own: Vec<BTreeMap<Arc<str>, Binding>> =
         units.iter().enumerate().map(|(u, unit)| own_names(u, unit, &mut diagnostics)).collect();
     for (u, unit) in units.iter().enumerate() {
@@ -131,6 +124,7 @@ pub fn resolve_what_parses(
         resolved.units.push(Unit { file: unit.file.clone(), library: unit.library, names });
     }
     resolved.axes = introduced(&resolved.units);
+    resolved.chosen = resolved.first_choice();
     if broken {
         // What a broken text seems to lack was perhaps there.
         diagnostics.truncate(told);

@@ -3,15 +3,32 @@ use crate::names;
 use crate::resolve::Resolved;
 use std::collections::BTreeMap;
 use stmc_base::{Code, Diagnostic, Sources, Span};
+use stmc_ir::module::Resets;
 use stmc_syntax::ast::{self, ItemKind};
 
 /// Overrides, parsed as expressions, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub(crate) set: BTreeMap<String, ast::Expr>,
+    /// The phase of which these are the settings. `None`: those of the whole run.
+    pub(crate) phase: Option<Span>,
+    /// What begins anew with the phase.
+    pub(crate) resets: Resets,
+    /// Updates in all, as schedules see them. `None`: those of the phase alone.
+    pub(crate) run: Option<usize>,
 }
 
 impl Settings {
+    /// The phase of which these are the settings. `None`: those of the whole run.
+    pub fn phase(&self) -> Option<Span> {
+        self.phase
+    }
+
+    /// The same for schedules that see a run of so many updates: it has several phases.
+    pub fn within_run(&self, updates: usize) -> Settings {
+        Settings { run: Some(updates), ..self.clone() }
+    }
+
     /// Parses `name=expression` texts. Each becomes a source of its own, so that messages can point at it.
     pub fn parse(sources: &mut Sources, set: &[String]) -> Result<Settings, Vec<Diagnostic>> {
         let mut settings = Settings::default();

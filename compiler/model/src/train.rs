@@ -34,15 +34,13 @@ pub(crate) const KEYS: &[&str] = &[
     "phases",
 ];
 
-/// Keys whose meaning is not built.
-const UNBUILT: &[&str] = &["phases"];
-
 /// What the block sets, but for what needs the model.
 pub(crate) struct Plan {
     pub batch: usize,
     pub accumulate: usize,
     pub epochs: usize,
     pub length: RunLength,
+    pub steps: usize,
     pub seed: u64,
     pub clip: Option<Clip>,
     pub ema: Option<f64>,
@@ -65,7 +63,7 @@ pub(crate) fn key<'a>(elab: &Elab<'a>, train: &'a ast::TrainDecl, name: &str) ->
     settings.set.get(&format!("train.{name}")).or(written)
 }
 
-/// Unknown keys, keys given twice, and keys that are not built.
+/// Unknown keys and keys given twice.
 pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<()> {
     let before = elab.diagnostics.len();
     for key in keys {
@@ -79,24 +77,9 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
             let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
             let help = names::near_or_all(name, "settings are", KEYS.iter().copied());
             elab.report(diagnostic.help_at(key.name.span, help));
-        } else if UNBUILT.contains(&name) {
-            elab.unbuilt(key.name.span, &format!("`{name}`"));
         }
     }
     if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
-}
-
-/// The keys of `tune`.
-pub(crate) const TUNE: &[&str] = &["search", "minimize", "maximize", "prune", "seed"];
-
-/// Unknown keys of `tune`.
-pub(crate) fn check_tune(elab: &mut Elab<'_>, keys: &[ast::Key]) {
-    for key in keys.iter().filter(|k| !TUNE.contains(&&*k.name.text)) {
-        let message = format!("`tune` has no setting `{}`", key.name.text);
-        let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
-        let help = names::near_or_all(&key.name.text, "settings are", TUNE.iter().copied());
-        elab.report(diagnostic.help_at(key.name.span, help));
-    }
 }
 
 /// The settings. `samples` is the size of the train part.
@@ -110,7 +93,8 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     one_length(elab, train)?;
     let epochs = count(elab, train, "epochs", 10)?;
     let steps = count(elab, train, "steps", epochs.saturating_mul(steps_per_epoch))?;
-    let length = RunLength { steps_per_epoch, steps };
+    // Schedules that go on from phase to phase see them as one run.
+    let length = RunLength { steps_per_epoch, steps: elab.settings.run.unwrap_or(steps) };
     elab.length = Some(length);
     let seed = seed(elab, train)?;
     precision(elab, train)?;
@@ -120,7 +104,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     let save_every = key(elab, train, "save_every").map(|e| span_of_steps(elab, e)).transpose()?;
     let stop = key(elab, train, "stop").map(|e| watch::stalled(elab, train, e)).transpose()?;
     let keep = key(elab, train, "keep").map(|e| watch::best(elab, train, e)).transpose()?;
-    Ok(Plan { batch, accumulate, epochs, length, seed, clip, ema, start, save_every, stop, keep })
+    Ok(Plan { batch, accumulate, epochs, length, steps, seed, clip, ema, start, save_every, stop, keep })
 }
 
 /// `steps` stands in place of `epochs`. A `--set` of one goes before the other in the file.

@@ -203,6 +203,6 @@ mod tests {
         let stray: Vec<_> = DOCS.iter().filter(|(name, _)| function(name).is_none()).collect();
         assert!(stray.is_empty(), "no functions: {stray:?}");
         assert_eq!(names(TRAIN), crate::train::KEYS);
-        assert_eq!(names(TUNE), crate::train::TUNE);
+        assert_eq!(names(TUNE), crate::tune::KEYS);
     }
 }

@@ -2,7 +2,7 @@
 use crate::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stmc_base::{Diagnostic, Schema, SourceId, Sources};
+use stmc_base::{Code, Diagnostic, Schema, SourceId, Sources};
 use stmc_data::{Dataset, Samples};
 use stmc_ir::data::SourceSpec;
 use stmc_ir::{Module, Program};
@@ -17,6 +17,8 @@ pub struct Options {
     pub set: Vec<String>,
     /// Stands in for data that are not there.
     pub schema: Option<Schema>,
+    /// Which model, where the file has several. `None`: the only one; `check` looks at all.
+    pub model: Option<String>,
 }
 
 /// A checked file.
@@ -24,15 +26,34 @@ pub struct Options {
 pub struct Checked {
     /// Its texts.
     pub sources: Sources,
-    /// The typed graphs.
+    /// The typed graphs; of a run in phases those of the first.
     pub module: Module,
     /// What is probably not meant.
     pub warnings: Vec<Diagnostic>,
     /// What the data look like. `None`: the file has none.
     pub schema: Option<Schema>,
     pub(crate) data: Option<Data>,
+    /// The other phases of the run.
+    pub(crate) later: Vec<Phase>,
     pub(crate) main: Main,
     pub(crate) set: Vec<String>,
+    pub(crate) model: Option<String>,
+}
+
+/// A phase of a run after the first.
+#[derive(Clone)]
+pub(crate) struct Phase {
+    pub module: Module,
+    pub data: Option<Data>,
+}
+
+/// What of a file is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The model that is meant.
+    One,
+    /// Every model.
+    All,
 }
 
 /// A compiled file.
@@ -51,26 +72,42 @@ pub(crate) struct Main {
     pub folder: PathBuf,
 }
 
-/// Checks a file without running anything. Data are opened, but only their headers are read.
+/// Checks a file without running anything: all its models, or the one that the options name. Data are opened, but only their
+/// headers are read. Of several models the first is given.
 pub fn check_file(path: impl AsRef<Path>, options: &Options) -> Result<Checked, Error> {
-    check_for(path.as_ref(), options, Request::Train)
+    let reach = if options.model.is_some() { Reach::One } else { Reach::All };
+    check_for(path.as_ref(), options, Request::Train, reach)
 }
 
 /// Checks and compiles a file for training, evaluation and prediction.
 pub fn compile_file(path: impl AsRef<Path>, options: &Options) -> Result<Compiled, Error> {
-    let checked = check_file(path, options)?;
+    let checked = check_for(path.as_ref(), options, Request::Train, Reach::One)?;
     Ok(Compiled { program: compile(&checked.module, Gradients::Weights), checked })
 }
 
 /// Checks and compiles a file whose sample parts are given by name.
 pub(crate) fn compile_for_step(path: &Path, options: &Options) -> Result<Compiled, Error> {
-    let checked = check_for(path, options, Request::Step)?;
+    let checked = check_for(path, options, Request::Step, Reach::One)?;
     Ok(Compiled { program: compile(&checked.module, Gradients::WeightsAndInputs), checked })
 }
 
-fn check_for(path: &Path, options: &Options, request: Request) -> Result<Checked, Error> {
+fn check_for(path: &Path, options: &Options, request: Request, reach: Reach) -> Result<Checked, Error> {
     let (mut sources, main, id) = read_main(path)?;
-    check(&mut sources, &main, id, &beside(&main), options, request)
+    let checked = check(&mut sources, &main, id, &beside(&main), options, request, reach)?;
+    start_is_there(&checked)?;
+    Ok(checked)
+}
+
+/// What a run begins with is a file or a directory that exists.
+fn start_is_there(checked: &Checked) -> Result<(), Error> {
+    let Some(start) = checked.module.train.as_ref().and_then(|t| t.start.as_ref()) else { return Ok(()) };
+    if checked.main.folder.join(&start.path).exists() {
+        return Ok(());
+    }
+    let message = format!("`{}` is not there", start.path);
+    let diagnostic = Diagnostic::new(Code::E0804, start.span, message);
+    let help = "a path begins at the folder of this file";
+    Err(Error::program(&checked.sources, vec![diagnostic.help(help)]))
 }
 
 /// Compiles the texts of an earlier run again.
@@ -86,7 +123,7 @@ pub(crate) fn compile_sources(texts: &Sources, folder: &Path, options: &Options)
         found.map(|(_, s)| s.text.to_string()).ok_or_else(missing)
     };
     let main = Main { name: main.name.clone(), folder: folder.to_path_buf() };
-    let checked = check(&mut sources, &main, id, &read, options, Request::Train)?;
+    let checked = check(&mut sources, &main, id, &read, options, Request::Train, Reach::One)?;
     Ok(Compiled { program: compile(&checked.module, Gradients::Weights), checked })
 }
 
@@ -143,45 +180,192 @@ fn check(
     read: Reader<'_>,
     options: &Options,
     request: Request,
+    reach: Reach,
 ) -> Result<Checked, Error> {
-    let (resolved, settings) = resolved(sources, id, read, options)?;
-    let mut warnings = vec![];
-    let (mut schema, mut data, mut plan, mut counts) = (None, None, None, Counts::default());
-    if resolved.has_data() {
-        let fail = |d| Error::program(sources, d);
-        let specs = stmc_model::data_sources(&resolved, &settings).map_err(fail)?;
-        let (found, opened) = match &options.schema {
-            Some(schema) => (schema.clone(), None),
-            None => {
-                let (schema, opened) = open(sources, &specs, &main.folder)?;
-                let schema = with_categories(sources, &resolved, &specs, schema, &opened)?;
-                (schema, Some(opened))
-            }
-        };
-        let made = stmc_model::data_plan(&resolved, &settings, &found).map_err(fail)?;
-        // A mistake in the `train` block is reported with all others, by `elaborate`.
-        let seed = stmc_model::seed(&resolved, &settings).unwrap_or(0);
-        let set = opened.map(|opened| Dataset::new(made.clone(), opened)).transpose();
-        let set = set.map_err(|d| Error::program(sources, d))?;
-        let samples = match &set {
-            Some(set) => Samples::of(set, seed),
-            None => Samples::index(&made, seed),
-        };
-        let samples = samples.map_err(|d| Error::program(sources, vec![d]))?;
-        warnings.extend(samples.warnings(&made));
-        counts.parts =
-            samples.names().iter().enumerate().map(|(i, n)| (n.clone(), samples.samples(i).len())).collect();
-        counts.parts.insert("train".into(), samples.trained());
-        if let Some(set) = set.filter(|_| request == Request::Train) {
-            data = Some(Data { set: Arc::new(set), samples: Arc::new(samples) });
+    let (mut resolved, settings) = resolved(sources, id, read, options)?;
+    let choices = match reach {
+        Reach::All => resolved.choices(),
+        Reach::One => {
+            let chosen = resolved.choice(options.model.as_deref());
+            vec![chosen.map_err(|why| Error::Usage(format!("{}: {why}", main.name)))?]
         }
-        (schema, plan) = (Some(found), Some(made));
+    };
+    let file = File { sources, main, options, request };
+    let (mut first, mut wrong, mut warnings): (Option<Checked>, Vec<Diagnostic>, Vec<Diagnostic>) =
+        Default::default();
+    for choice in choices {
+        resolved.choose(choice);
+        match file.check(&resolved, &settings) {
+            Ok(mut checked) => {
+                add_new(&mut warnings, std::mem::take(&mut checked.warnings));
+                first = first.or(Some(checked));
+            }
+            Err(Error::Program { diagnostics, .. }) => add_new(&mut wrong, diagnostics),
+            Err(other) => return Err(other),
+        }
     }
-    let (module, more) = stmc_model::elaborate(&resolved, &settings, plan.as_ref(), &counts, request)
-        .map_err(|d| Error::program(sources, d))?;
-    warnings.extend(more);
-    let (main, set) = (main.clone(), options.set.clone());
-    Ok(Checked { sources: sources.clone(), module, warnings, schema, data, main, set })
+    match first {
+        Some(checked) if wrong.is_empty() => Ok(Checked { warnings, ..checked }),
+        _ => Err(Error::program(sources, wrong)),
+    }
+}
+
+/// Adds the messages that are not among the others: models and phases share their text.
+fn add_new(all: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {
+    for d in more {
+        let same = |o: &Diagnostic| {
+            o.code == d.code && o.labels[0].span == d.labels[0].span && o.message == d.message
+        };
+        if !all.iter().any(same) {
+            all.push(d);
+        }
+    }
+}
+
+/// A resolved file and how it is looked at.
+struct File<'a> {
+    sources: &'a Sources,
+    main: &'a Main,
+    options: &'a Options,
+    request: Request,
+}
+
+/// One phase, checked.
+struct Part {
+    module: Module,
+    warnings: Vec<Diagnostic>,
+    schema: Option<Schema>,
+    data: Option<Data>,
+}
+
+/// Sources of data that an earlier phase opened.
+type Known = Option<(Vec<SourceSpec>, Schema, Opened)>;
+
+impl File<'_> {
+    fn fail(&self) -> impl Fn(Vec<Diagnostic>) -> Error {
+        |diagnostics| Error::program(self.sources, diagnostics)
+    }
+
+    /// The chosen model in all its phases.
+    fn check(&self, resolved: &Resolved, settings: &Settings) -> Result<Checked, Error> {
+        let phases = match self.request {
+            Request::Train => stmc_model::phases(resolved, settings).map_err(self.fail())?,
+            Request::Step => vec![settings.clone()],
+        };
+        let mut parts = self.parts(resolved, &phases)?;
+        let spanned: Vec<_> = parts.iter().map(|p| &p.module).zip(&phases).collect();
+        let misfits = stmc_model::check_phases(&spanned);
+        if !misfits.is_empty() {
+            return Err(self.fail()(misfits));
+        }
+        if let Some(phases) = within_runs(&phases, &parts) {
+            parts = self.parts(resolved, &phases)?;
+        }
+        let mut warnings = vec![];
+        for part in &mut parts {
+            add_new(&mut warnings, std::mem::take(&mut part.warnings));
+        }
+        let mut parts = parts.into_iter();
+        let Part { module, schema, data, .. } = parts.next().expect("a run has a phase");
+        Ok(Checked {
+            sources: self.sources.clone(),
+            module,
+            warnings,
+            schema,
+            data,
+            later: parts.map(|p| Phase { module: p.module, data: p.data }).collect(),
+            main: self.main.clone(),
+            set: self.options.set.clone(),
+            model: self.options.model.clone(),
+        })
+    }
+
+    /// Every phase; the mistakes of all of them together.
+    fn parts(&self, resolved: &Resolved, phases: &[Settings]) -> Result<Vec<Part>, Error> {
+        let (mut parts, mut wrong, mut known) = (vec![], vec![], None);
+        for (n, phase) in phases.iter().enumerate() {
+            match self.part(resolved, phase, &mut known) {
+                Ok(part) => parts.push(part),
+                Err(Error::Program { diagnostics, .. }) => {
+                    let note = |d: Diagnostic| match phase.phase() {
+                        Some(span) if d.labels[0].span != span => {
+                            d.label(span, format!("in phase {}", n + 1))
+                        }
+                        _ => d,
+                    };
+                    add_new(&mut wrong, diagnostics.into_iter().map(note).collect());
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        if wrong.is_empty() { Ok(parts) } else { Err(self.fail()(wrong)) }
+    }
+
+    fn part(&self, resolved: &Resolved, settings: &Settings, known: &mut Known) -> Result<Part, Error> {
+        let mut warnings = vec![];
+        let (mut schema, mut data, mut plan, mut counts) = (None, None, None, Counts::default());
+        if resolved.has_data() {
+            let (found, opened) = self.opened(resolved, settings, known)?;
+            let made = stmc_model::data_plan(resolved, settings, &found).map_err(self.fail())?;
+            // A mistake in the `train` block is reported with all others, by `elaborate`.
+            let seed = stmc_model::seed(resolved, settings).unwrap_or(0);
+            let set = opened.map(|opened| Dataset::new(made.clone(), opened)).transpose();
+            let set = set.map_err(self.fail())?;
+            let samples = match &set {
+                Some(set) => Samples::of(set, seed),
+                None => Samples::index(&made, seed),
+            };
+            let samples = samples.map_err(|d| self.fail()(vec![d]))?;
+            warnings.extend(samples.warnings(&made));
+            let count = |(i, n): (usize, &String)| (n.clone(), samples.samples(i).len());
+            counts.parts = samples.names().iter().enumerate().map(count).collect();
+            counts.parts.insert("train".into(), samples.trained());
+            if let Some(set) = set.filter(|_| self.request == Request::Train) {
+                data = Some(Data { set: Arc::new(set), samples: Arc::new(samples) });
+            }
+            (schema, plan) = (Some(found), Some(made));
+        }
+        let made = stmc_model::elaborate(resolved, settings, plan.as_ref(), &counts, self.request);
+        let (module, more) = made.map_err(self.fail())?;
+        warnings.extend(more);
+        Ok(Part { module, warnings, schema, data })
+    }
+
+    /// What the data look like, and the data where nothing stands in for them. Sources are opened once for all phases.
+    fn opened(
+        &self,
+        resolved: &Resolved,
+        settings: &Settings,
+        known: &mut Known,
+    ) -> Result<(Schema, Option<Opened>), Error> {
+        let specs = stmc_model::data_sources(resolved, settings).map_err(self.fail())?;
+        if let Some(schema) = &self.options.schema {
+            return Ok((schema.clone(), None));
+        }
+        if let Some((_, schema, opened)) = known.as_ref().filter(|(before, ..)| *before == specs) {
+            return Ok((schema.clone(), Some(opened.clone())));
+        }
+        let (schema, opened) = open(self.sources, &specs, &self.main.folder)?;
+        let schema = with_categories(self.sources, resolved, &specs, schema, &opened)?;
+        *known = Some((specs, schema.clone(), opened.clone()));
+        Ok((schema, Some(opened)))
+    }
+}
+
+/// The settings of phases whose schedules go on from each to the next: they see the updates of all of these as one run. `None`:
+/// every schedule begins anew with its phase.
+fn within_runs(phases: &[Settings], parts: &[Part]) -> Option<Vec<Settings>> {
+    let trains: Vec<_> = parts.iter().map(|p| p.module.train.as_ref()).collect::<Option<_>>()?;
+    let begins = |n: usize| n == 0 || trains[n].resets.schedules;
+    if (0..phases.len()).all(begins) {
+        return None;
+    }
+    let run = |n: usize| {
+        let first = (0..=n).rev().find(|n| begins(*n)).expect("the first phase begins");
+        let end = (n + 1..phases.len()).find(|n| begins(*n)).unwrap_or(phases.len());
+        trains[first..end].iter().map(|t| t.steps).sum()
+    };
+    Some(phases.iter().enumerate().map(|(n, phase)| phase.within_run(run(n))).collect())
 }
 
 type Opened = Vec<Arc<dyn stmc_data::Source>>;

@@ -1,16 +1,18 @@
 //! Running a compiled file: training, going on with a run, evaluating, predicting, single steps.
 use crate::front::{self, Compiled};
 use crate::{Error, Options};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use stmc_base::Schema;
-use stmc_ir::Device;
-use stmc_runtime::folder;
+use stmc_ir::{Device, Module, Program};
+use stmc_passes::compile::{Gradients, compile};
+use stmc_runtime::folder::{self, Mark};
 use stmc_runtime::import::Map;
 use stmc_runtime::score::Score;
 use stmc_runtime::tensor::Named;
-use stmc_runtime::{Config, Data, Outcome, RunError, RunFolder, Session, Trainer, Watching};
+use stmc_runtime::{Config, Data, Handed, Leg, Outcome, RunError, RunFolder, Session, Trainer, Watching};
 
 /// How a training run is carried out.
 #[derive(Clone, Debug)]
@@ -43,7 +45,7 @@ impl Compiled {
     /// Trains from the start, in a new run directory.
     pub fn train(&self, device: &mut dyn Device, options: &TrainOptions) -> Result<Outcome, Error> {
         let fail = |e| Error::run(&self.checked.sources, e);
-        let data = self.data()?;
+        self.data()?;
         let config = self.config(&*device);
         let name =
             Path::new(&self.checked.main.name).file_stem().map_or("model".into(), |s| s.to_string_lossy());
@@ -51,16 +53,90 @@ impl Compiled {
             Some(path) => RunFolder::create(path, &config),
             None => RunFolder::create_numbered(Path::new("runs"), &name, &config),
         };
-        let folder = folder.map_err(fail)?;
-        let mut session = self.session(device)?;
-        let run = Trainer::begin(&mut session, data, folder, &watching(options)).and_then(Trainer::run);
-        run.map(over).map_err(fail)
+        self.run(device, options, 0, Begin::New(folder.map_err(fail)?))
+    }
+
+    /// Runs the phases from one on.
+    fn run(
+        &self,
+        device: &mut dyn Device,
+        options: &TrainOptions,
+        first: usize,
+        mut begin: Begin,
+    ) -> Result<Outcome, Error> {
+        let fail = |e| Error::run(&self.checked.sources, e);
+        let phases = self.checked.later.len() + 1;
+        let told = stmc_runtime::Options {
+            interrupted: options.interrupted.clone(),
+            watch: options.watch,
+            phases: phases as u64,
+        };
+        for n in first..phases {
+            let phase = self.phase(n);
+            let data = phase.data.ok_or_else(no_data)?;
+            let mut session = self.session_of(&phase, &mut *device)?;
+            let trainer = match begin {
+                Begin::New(mut folder) => {
+                    self.start(&mut session, &mut folder, options.watch).map_err(fail)?;
+                    Trainer::begin(&mut session, data, folder, &told)
+                }
+                Begin::Again(folder) => Trainer::resume(&mut session, data, folder, &told),
+                Begin::Handed(handed) => Trainer::next(&mut session, data, handed, &told),
+            };
+            match trainer.and_then(Trainer::run).map_err(fail)? {
+                Leg::Over(outcome) => return Ok(outcome),
+                Leg::Next(handed) => begin = Begin::Handed(handed),
+            }
+        }
+        unreachable!("the last phase ends the run")
+    }
+
+    /// Replaces first weights by those that `start` names.
+    fn start(
+        &self,
+        session: &mut Session<'_>,
+        folder: &mut RunFolder,
+        watch: Watching,
+    ) -> Result<(), RunError> {
+        let start = self.checked.module.train.as_ref().and_then(|t| t.start.as_ref());
+        let Some(start) = start else { return Ok(()) };
+        let begun = stmc_runtime::start::load(session, &self.checked.main.folder.join(&start.path))?;
+        folder.append(&begun.json(&start.path))?;
+        if watch == Watching::Shown {
+            eprintln!("{}", begun.text(&start.path));
+        }
+        Ok(())
+    }
+
+    /// A phase of the run, from 0.
+    fn phase(&self, n: usize) -> PhaseOf<'_> {
+        let checked = &self.checked;
+        match n.checked_sub(1).and_then(|n| checked.later.get(n)) {
+            None => PhaseOf {
+                module: &checked.module,
+                program: Cow::Borrowed(&self.program),
+                data: checked.data.as_ref(),
+            },
+            Some(phase) => PhaseOf {
+                module: &phase.module,
+                program: Cow::Owned(compile(&phase.module, Gradients::Weights)),
+                data: phase.data.as_ref(),
+            },
+        }
+    }
+
+    fn session_of<'a>(
+        &self,
+        phase: &'a PhaseOf<'_>,
+        device: &'a mut dyn Device,
+    ) -> Result<Session<'a>, Error> {
+        let seed = phase.module.train.as_ref().map_or(0, |t| t.seed);
+        Session::start(phase.module, &phase.program, device, seed)
+            .map_err(|e| Error::run(&self.checked.sources, e))
     }
 
     pub(crate) fn data(&self) -> Result<&Data, Error> {
-        let missing =
-            "there are no data to run on: the file has no `data` block, or a schema stands in for them";
-        self.checked.data.as_ref().ok_or_else(|| Error::World(missing.into()))
+        self.checked.data.as_ref().ok_or_else(no_data)
     }
 
     pub(crate) fn session<'a>(&'a self, device: &'a mut dyn Device) -> Result<Session<'a>, Error> {
@@ -75,6 +151,7 @@ impl Compiled {
         Config {
             version: env!("CARGO_PKG_VERSION").into(),
             model: checked.module.name.clone(),
+            chosen: checked.model.clone(),
             sources: checked.sources.clone(),
             set: checked.set.iter().filter_map(pair).collect(),
             hypers: checked.module.hypers.clone(),
@@ -86,15 +163,26 @@ impl Compiled {
     }
 }
 
-fn over(leg: stmc_runtime::Leg) -> Outcome {
-    match leg {
-        stmc_runtime::Leg::Over(outcome) => outcome,
-        stmc_runtime::Leg::Next(_) => unreachable!("there is one phase"),
-    }
+/// A phase, compiled.
+struct PhaseOf<'a> {
+    module: &'a Module,
+    program: Cow<'a, Program>,
+    data: Option<&'a Data>,
 }
 
-fn watching(options: &TrainOptions) -> stmc_runtime::Options {
-    stmc_runtime::Options { interrupted: options.interrupted.clone(), watch: options.watch, phases: 1 }
+/// How a phase begins.
+enum Begin {
+    /// The run is new.
+    New(RunFolder),
+    /// It goes on from its last checkpoint.
+    Again(RunFolder),
+    /// From what the phase before kept.
+    Handed(Handed),
+}
+
+fn no_data() -> Error {
+    let missing = "there are no data to run on: the file has no `data` block, or a schema stands in for them";
+    Error::World(missing.into())
 }
 
 impl Again {
@@ -103,7 +191,10 @@ impl Again {
     pub fn open(path: &Path, on: Option<&Path>, set: &[String]) -> Result<Again, Error> {
         let config = read_config(path)?;
         let compiled = match on {
-            Some(file) => front::compile_file(file, &Options { set: set.to_vec(), schema: None })?,
+            Some(file) => {
+                let (set, model) = (set.to_vec(), config.chosen.clone());
+                front::compile_file(file, &Options { set, schema: None, model })?
+            }
             None => compile_again(&config, set, None)?,
         };
         Ok(Again { compiled, config, path: path.to_path_buf() })
@@ -117,6 +208,14 @@ impl Again {
     }
 }
 
+impl Again {
+    /// The phase that made the weights which the run kept.
+    fn kept_phase(&self) -> Result<PhaseOf<'_>, Error> {
+        let kept = folder::state(&self.path, Mark::Last).map_err(|e| Error::World(e.to_string()))?;
+        Ok(self.compiled.phase(kept.map_or(0, |s| s.phase as usize)))
+    }
+}
+
 fn read_config(path: &Path) -> Result<Config, Error> {
     folder::config(path).map_err(|e| Error::World(e.to_string()))
 }
@@ -125,7 +224,8 @@ fn compile_again(config: &Config, set: &[String], schema: Option<Schema>) -> Res
     let named = |name: &str| set.iter().any(|s| s.split('=').next().map(str::trim) == Some(name));
     let begun = config.set.iter().filter(|(name, _)| !named(name));
     let begun = begun.map(|(name, value)| format!("{name}={value}"));
-    let options = Options { set: begun.chain(set.iter().cloned()).collect(), schema };
+    let set = begun.chain(set.iter().cloned()).collect();
+    let options = Options { set, schema, model: config.chosen.clone() };
     front::compile_sources(&config.sources, &config.folder, &options)
 }
 
@@ -140,19 +240,16 @@ pub fn resume(again: &Again, device: &mut dyn Device, options: &TrainOptions) ->
         )));
     }
     let folder = RunFolder::open(&again.path).map_err(fail)?;
-    let data = again.compiled.data()?;
-    let mut session = again.compiled.session(device)?;
-    Trainer::resume(&mut session, data, folder, &watching(options))
-        .and_then(Trainer::run)
-        .map(over)
-        .map_err(fail)
+    let last = folder::state(&again.path, Mark::Last).map_err(fail)?;
+    again.compiled.run(device, options, last.map_or(0, |s| s.phase as usize), Begin::Again(folder))
 }
 
 /// The metrics of every part but `train`, with the weights that the run kept.
 pub fn evaluate(again: &Again, device: &mut dyn Device) -> Result<Vec<(String, Vec<Score>)>, Error> {
     let fail = |e| Error::run(&again.compiled.checked.sources, e);
-    let data = again.compiled.data()?;
-    let mut session = again.compiled.session(device)?;
+    let phase = again.kept_phase()?;
+    let data = phase.data.ok_or_else(no_data)?;
+    let mut session = again.compiled.session_of(&phase, device)?;
     let parts: Vec<&str> =
         data.samples.names().iter().map(String::as_str).filter(|p| *p != "train").collect();
     stmc_runtime::report::evaluate(&mut session, data, &again.path, &parts).map_err(fail)
@@ -161,7 +258,8 @@ pub fn evaluate(again: &Again, device: &mut dyn Device) -> Result<Vec<(String, V
 /// The model's outputs for given inputs, with the weights that the run kept.
 pub fn predict(again: &Again, device: &mut dyn Device, inputs: &Named) -> Result<Named, Error> {
     let fail = |e| Error::run(&again.compiled.checked.sources, e);
-    let mut session = again.compiled.session(device)?;
+    let phase = again.kept_phase()?;
+    let mut session = again.compiled.session_of(&phase, device)?;
     let kept = stmc_runtime::report::load_kept(&mut session, &again.path).map_err(fail)?;
     stmc_runtime::predict::predict(&mut session, inputs, kept.clock.schedules).map_err(fail)
 }

@@ -8,7 +8,7 @@ use stmc_ir::data::SourceSpec;
 use stmc_ir::interpret::{self, Context, Value};
 use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
 use stmc_ir::{AxisId, Module, Type};
-use stmc_model::{Counts, Request, Settings, data_plan, data_sources, elaborate, resolve};
+use stmc_model::{Counts, Request, Resolved, Settings, data_plan, data_sources, elaborate, resolve};
 
 /// The module and its warnings, or the errors.
 pub type Outcome = Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>>;
@@ -32,14 +32,23 @@ fn phases(
     let resolved = resolve(sources, id, &missing)?;
     let set: Vec<String> = set.iter().map(|s| s.to_string()).collect();
     let settings = Settings::parse(sources, &set)?;
+    let all = stmc_model::phases(&resolved, &settings)?;
+    let parts: Result<Vec<_>, _> = all.iter().map(|s| phase(&resolved, s, text, request)).collect();
+    let parts = parts?;
+    let pairs: Vec<_> = parts.iter().map(|(module, _)| module).zip(&all).collect();
+    let misfits = stmc_model::check_phases(&pairs);
+    if misfits.is_empty() { Ok(parts.into_iter().next().expect("a run has a phase")) } else { Err(misfits) }
+}
+
+fn phase(resolved: &Resolved, settings: &Settings, text: &str, request: Request) -> Outcome {
     if !resolved.has_data() {
-        return elaborate(&resolved, &settings, None, &Counts::default(), request);
+        return elaborate(resolved, settings, None, &Counts::default(), request);
     }
-    let specs = data_sources(&resolved, &settings)?;
+    let specs = data_sources(resolved, settings)?;
     let schema = Schema { sources: specs.iter().map(|s| source(s, text)).collect() };
-    let plan = data_plan(&resolved, &settings, &schema)?;
+    let plan = data_plan(resolved, settings, &schema)?;
     let counts = Counts { parts: [("train".to_string(), 800)].into() };
-    elaborate(&resolved, &settings, Some(&plan), &counts, request)
+    elaborate(resolved, settings, Some(&plan), &counts, request)
 }
 
 /// What a source holds.

@@ -39,6 +39,9 @@ pub(super) struct Shared {
     /// Override a hyper, a key of `train`, or where data come from: `frames=3`, `train.batch=8`, `radar.from="rain.npy"`
     #[arg(long, global = true, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// Which model, where the file has several
+    #[arg(long, global = true, value_name = "NAME")]
+    pub model: Option<String>,
     /// A schema (JSON, as `stmc schema` prints it) that stands in for data that are not there
     #[arg(long, global = true, value_name = "FILE")]
     pub schema: Option<PathBuf>,

@@ -143,7 +143,8 @@ fn options(shared: &Shared) -> Result<Options, Error> {
         let text = std::fs::read_to_string(path).map_err(|e| named(&crate::front::reason(&e)))?;
         serde_json::from_str(&text).map_err(|e| named(&e))
     };
-    Ok(Options { set: shared.set.clone(), schema: shared.schema.as_ref().map(read).transpose()? })
+    let (set, model) = (shared.set.clone(), shared.model.clone());
+    Ok(Options { set, schema: shared.schema.as_ref().map(read).transpose()?, model })
 }
 
 fn warn(checked: &Checked, format: Format) {

@@ -1,0 +1,311 @@
+//! Training as the language says it, from file to checkpoints: groups of weights, averages, first weights, phases, and several
+//! models in a file.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use stmc::{Error, Options, Outcome, TrainOptions};
+use stmc_ir::device::{Device, DeviceError, Scalars};
+use stmc_ir::kernel_interpret::Interpreter;
+use stmc_ir::program::{BufferId, Program};
+use stmc_runtime::folder::{self, Mark};
+
+const DATA: &str = "
+use std.loss.mse
+use std.optim.{Adam, Sgd}
+use std.schedule.linear
+data radar {
+    from storms(size: 8, length: 4, count: 20, seed: 1)
+    field rain: f32[sequence, time, row, col]
+    let typical = fit(mean(rain, over: (sequence, time)))
+    sample at s in sequence { past: rain[sequence: s, time: 0 .. 1], future: rain[sequence: s, time: 1 .. 1 + frames], typical: typical }
+    split { train: sequence < 12, valid: sequence < 16, test: rest }
+}
+";
+
+/// Gradients are 3 and 4, whatever the data: their norm is 5.
+const PULL: &str = "
+let frames = 1
+model Pull(past: f32[time, row, col]) -> { a: f32[], b: f32[], still: f32[] } {
+    param left: [] ~ 1
+    param right: [] ~ 2
+    param fixed: [] ~ 3
+    let zero = 0 * mean(past, over: (time, row, col))
+    { a: left + zero, b: right + zero, still: fixed + zero }
+}
+train Pull on radar {
+    loss       = mean(3 * a + 4 * b + 0 * still)
+    optimizer  = { \"left\": Sgd(lr: 0.1), \"fixed\": frozen, \"*\": Sgd(lr: 1) }
+    clip       = norm(1)
+    ema        = 0.5
+    batch      = 4
+    steps      = 3
+    save_every = 2 steps
+}
+";
+
+/// Two weights of a scan whose length the phases change.
+const GROW: &str = "
+hyper frames: int = 1
+hyper rate: float = 0.01
+model Grow(past: f32[time, row, col]) -> { forecast: f32[time: frames, row, col] } {
+    param gain: [] ~ 1
+    param shift: [] ~ 0.1
+    let run = scan along time: frames {
+        carry guess = past[time: -1]
+        guess' = gain * guess + shift
+        yield guess'
+    }
+    { forecast: run }
+}
+train Grow on radar {
+    loss      = mse(forecast, future)
+    metrics   = { error: mse(forecast, future) }
+    optimizer = Adam(lr: linear(from: rate, to: 0, over: 100%))
+    batch     = 4
+    epochs    = 2
+    keep      = best(valid.error)
+    phases    = [for n in 1 .. 4 => phase(frames: n, epochs: n, rate: 0.01 * n, reset: RESET)]
+}
+";
+
+fn place(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("training").join(name);
+    if path.exists() {
+        std::fs::remove_dir_all(&path).expect("what an earlier test left can be removed");
+    }
+    std::fs::create_dir_all(&path).expect("the folder can be made");
+    path
+}
+
+fn write(folder: &Path, text: &str) -> PathBuf {
+    let file = folder.join("model.stm");
+    std::fs::write(&file, format!("{DATA}{text}")).expect("the file can be written");
+    file
+}
+
+fn options(set: &[&str]) -> Options {
+    Options { set: set.iter().map(ToString::to_string).collect(), ..Options::default() }
+}
+
+fn good<T>(result: Result<T, Error>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn train(file: &Path, out: &Path, set: &[&str]) -> Outcome {
+    let told = TrainOptions { out: Some(out.into()), ..TrainOptions::default() };
+    good(good(stmc::compile_file(file, &options(set))).train(&mut Interpreter::default(), &told))
+}
+
+/// The values of scalar weights, by path; files sort them.
+fn scalars(tensors: &stmc_runtime::Named) -> Vec<(&str, f32)> {
+    tensors.iter().map(|(name, t)| (name.as_str(), t.numbers().next().expect("a scalar"))).collect()
+}
+
+#[test]
+fn groups_share_a_norm_and_averages_follow() {
+    let folder = place("groups");
+    let run = folder.join("run");
+    train(&write(&folder, PULL), &run, &[]);
+    let saved = folder::load(&run, Mark::Last).unwrap().unwrap();
+    // Clipped to 0.6 and 0.8; rates 0.1 and 1.
+    let close = |found: Vec<(&str, f32)>, expected: &[(&str, f32)]| {
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (f, e) in found.iter().zip(expected) {
+            assert!(f.0 == e.0 && (f.1 - e.1).abs() < 1e-5, "{found:?}, expected {expected:?}");
+        }
+    };
+    close(scalars(&saved.weights), &[("fixed", 3.0), ("left", 1.0 - 3.0 * 0.06), ("right", 2.0 - 3.0 * 0.8)]);
+    // After three updates by -d each: w - d (1/8 * 0 + 1/8 * 1 + 1/4 * 2 + 1/2 * 3) = w - 2.125 d.
+    close(scalars(&saved.averages), &[("left", 1.0 - 2.125 * 0.06), ("right", 2.0 - 2.125 * 0.8)]);
+    let paths: Vec<&str> = saved.moments.iter().map(|m| m.0.as_str()).collect();
+    assert_eq!(paths, ["v.left", "v.right"]);
+    assert!(run.join("checkpoints/000002/stays").exists(), "every second update stays");
+    // Evaluation and prediction take the averages.
+    let again = good(stmc::Again::open(&run, None, &[]));
+    let past = stmc::Tensor::floats(vec![1, 1, 8, 8], (0..64).map(|i| i as f32));
+    let found = good(stmc::predict(&again, &mut Interpreter::default(), &vec![("past".into(), past)]));
+    close(scalars(&found), &[("a", 0.8725), ("b", 0.3), ("still", 3.0)]);
+}
+
+#[test]
+fn a_run_begins_with_given_weights() {
+    let folder = place("start");
+    let file = write(&folder, PULL);
+    train(&file, &folder.join("first"), &[]);
+    // Of a run the averages, as its evaluation uses them.
+    train(&file, &folder.join("second"), &["train.start=\"first\"", "train.steps=1"]);
+    let second = folder::load(&folder.join("second"), Mark::Last).unwrap().unwrap();
+    let found = scalars(&second.weights);
+    assert!((found[1].1 - (0.8725 - 0.06)).abs() < 1e-5 && found[0].1 == 3.0, "{found:?}");
+    // Of a file what it has.
+    let one = vec![
+        ("right".to_string(), stmc::Tensor::floats(vec![1], [7.0])),
+        ("other".to_string(), stmc::Tensor::floats(vec![2], [7.0, 8.0])),
+    ];
+    stmc_runtime::tensor::write(&folder.join("some.safetensors"), &one).unwrap();
+    let third = folder.join("third");
+    train(&file, &third, &["train.start=\"some.safetensors\"", "train.steps=1"]);
+    let weights = folder::load(&third, Mark::Last).unwrap().unwrap().weights;
+    assert!((scalars(&weights)[2].1 - 6.2).abs() < 1e-5, "{weights:?}");
+    let line = &folder::read_log(&third).unwrap()[0];
+    assert_eq!(line["taken"], 1);
+    assert_eq!((&line["drawn"][0], &line["drawn"][1]), (&"left".into(), &"fixed".into()));
+    assert_eq!(line["unused"][0], "other");
+    let missing = stmc::check_file(&file, &options(&["train.start=\"none\""]));
+    let Err(error) = missing else { panic!("there is no such file") };
+    assert!(error.to_string().contains("`none` is not there"), "{error}");
+}
+
+/// Asks for an interrupt in the n-th run of an entry.
+struct Interrupting {
+    device: Interpreter,
+    left: usize,
+    flag: Arc<AtomicBool>,
+}
+
+impl Device for Interrupting {
+    fn name(&self) -> String {
+        self.device.name()
+    }
+    fn load(&mut self, program: &Program) -> Result<(), DeviceError> {
+        self.device.load(program)
+    }
+    fn write(&mut self, buffer: BufferId, values: &[u32]) -> Result<(), DeviceError> {
+        self.device.write(buffer, values)
+    }
+    fn read(&mut self, buffer: BufferId, values: &mut [u32]) -> Result<(), DeviceError> {
+        self.device.read(buffer, values)
+    }
+    fn run(&mut self, entry: usize, scalars: &Scalars) -> Result<(), DeviceError> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+        self.device.run(entry, scalars)
+    }
+}
+
+/// The log without times.
+fn log(run: &Path) -> Vec<serde_json::Value> {
+    let mut lines = folder::read_log(run).unwrap();
+    lines.iter_mut().for_each(|l| drop(l.as_object_mut().unwrap().remove("seconds")));
+    lines
+}
+
+#[test]
+fn phases_go_on_with_the_weights_and_resume_bit_for_bit() {
+    for reset in ["[]", "[optimizer, schedule]"] {
+        let folder = place(&format!("phases{}", reset.len()));
+        let file = write(&folder, &GROW.replace("RESET", reset));
+        let whole = folder.join("whole");
+        let outcome = train(&file, &whole, &[]);
+        // 12 samples in batches of 4: 3 updates an epoch, 1 + 2 + 3 epochs.
+        assert_eq!((outcome.state.phase, outcome.state.step, outcome.state.epoch), (2, 18, 6));
+        let lines = log(&whole);
+        let phases: Vec<u64> =
+            lines.iter().filter(|l| l["epochs"].is_u64()).map(|l| l["phase"].as_u64().unwrap()).collect();
+        assert_eq!(phases, [1, 2, 2, 3, 3, 3]);
+        let rates: Vec<f64> =
+            lines.iter().filter(|l| l["epoch"].is_u64()).map(|l| l["rate"].as_f64().unwrap()).collect();
+        let expected: Vec<f64> = match reset {
+            "[]" => (0..18)
+                .map(|t| {
+                    (
+                        t,
+                        [1, 2, 3][if t < 3 {
+                            0
+                        } else if t < 9 {
+                            1
+                        } else {
+                            2
+                        }],
+                    )
+                })
+                .map(|(t, n)| 0.01 * f64::from(n) * (1.0 - f64::from(t) / 18.0))
+                .collect(),
+            _ => [3, 6, 9]
+                .iter()
+                .zip(1..)
+                .flat_map(|(len, n)| {
+                    (0..*len).map(move |t| 0.01 * f64::from(n) * (1.0 - f64::from(t) / f64::from(*len)))
+                })
+                .collect(),
+        };
+        assert!(
+            rates.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9),
+            "{rates:?}, expected {expected:?}"
+        );
+        for at in [2, 20, 47] {
+            let run = folder.join(format!("cut{at}"));
+            let flag = Arc::<AtomicBool>::default();
+            let mut device = Interrupting { device: Interpreter::default(), left: at, flag: flag.clone() };
+            let told = TrainOptions { out: Some(run.clone()), interrupted: flag, ..TrainOptions::default() };
+            let first = good(good(stmc::compile_file(&file, &options(&[]))).train(&mut device, &told));
+            assert_eq!(first.ending(), None, "run {at} of an entry comes before the end");
+            let again = good(stmc::Again::open(&run, None, &[]));
+            let told = TrainOptions { out: Some(run.clone()), ..TrainOptions::default() };
+            let second = good(stmc::resume(&again, &mut Interpreter::default(), &told));
+            assert_eq!(second.scores, outcome.scores, "cut at {at}");
+            for mark in [Mark::Last, Mark::Best] {
+                let [mut a, mut b] = [&whole, &run].map(|r| folder::load(r, mark).unwrap().unwrap());
+                for state in [&mut a.state, &mut b.state] {
+                    (state.seconds, state.log_bytes) = (0.0, 0);
+                }
+                assert_eq!(a, b, "cut at {at}");
+            }
+            assert_eq!(log(&run), lines, "cut at {at}");
+        }
+        // The run's result is that of the last phase, with its hypers.
+        let again = good(stmc::Again::open(&whole, None, &[]));
+        assert_eq!(good(stmc::evaluate(&again, &mut Interpreter::default())), outcome.scores);
+        let past = stmc::Tensor::floats(vec![2, 1, 8, 8], (0..128).map(|i| i as f32));
+        let found = good(stmc::predict(&again, &mut Interpreter::default(), &vec![("past".into(), past)]));
+        assert_eq!(found[0].1.shape, [2, 3, 8, 8]);
+    }
+}
+
+const TWO: &str = "
+let frames = 1
+model One(past: f32[time, row, col]) -> { forecast: f32[time, row, col] } { param a: [] ~ 1; { forecast: a * past } }
+model Two(past: f32[time, row, col]) -> { forecast: f32[time, row, col] } { param b: [] ~ 1; { forecast: b + past } }
+model Three(past: f32[time, row, col]) -> { forecast: f32[time, row, col] } { param c: [] ~ 1; { forecast: c - past } }
+train One on radar { loss = mse(forecast, future), optimizer = Sgd(lr: 0.1), batch = 4, steps = 1 }
+";
+const SECOND: &str =
+    "train Two on radar { loss = mse(forecast, future), optimizer = Sgd(lr: 0.1), batch = 4, steps = 2 }\n";
+
+#[test]
+fn of_several_models_one_is_chosen() {
+    let folder = place("several");
+    let named = |model: &str| Options { model: Some(model.into()), ..Options::default() };
+    let paths = |options: &Options, file: &Path| -> Result<Vec<String>, String> {
+        let compiled = stmc::compile_file(file, options).map_err(|e| e.to_string())?;
+        Ok(compiled.program.params.iter().map(|p| p.path.clone()).collect())
+    };
+    // One `train` block: it is for any of the models.
+    let file = write(&folder, TWO);
+    assert_eq!(paths(&Options::default(), &file), Ok(vec!["a".into()]));
+    assert_eq!(paths(&named("Three"), &file), Ok(vec!["c".into()]));
+    let error = paths(&named("Thre"), &file).unwrap_err();
+    assert!(error.contains("the file has no model `Thre`; did you mean `Three`?"), "{error}");
+    // Two: one must be named.
+    let file = write(&folder, &format!("{TWO}{SECOND}"));
+    let error = paths(&Options::default(), &file).unwrap_err();
+    assert!(error.contains("the file trains `One` and `Two`: choose one, `--model One`"), "{error}");
+    assert_eq!(paths(&named("Two"), &file), Ok(vec!["b".into()]));
+    let error = paths(&named("Three"), &file).unwrap_err();
+    assert!(error.contains("none of the file's `train` blocks trains `Three`"), "{error}");
+    // A check looks at all of them, a resumed run at its own.
+    good(stmc::check_file(&file, &Options::default()));
+    let wrong =
+        write(&folder, &format!("{TWO}{}", SECOND.replace("0.1", "\"x\"")).replace("c - past", "c - pst"));
+    let Err(error) = stmc::check_file(&wrong, &Options::default()) else { panic!("two models are wrong") };
+    let text = error.to_string();
+    assert!(text.contains("`pst` is not defined") && text.matches("error[").count() == 2, "{text}");
+    let file = write(&folder, &format!("{TWO}{SECOND}"));
+    let run = folder.join("run");
+    let told = TrainOptions { out: Some(run.clone()), ..TrainOptions::default() };
+    good(good(stmc::compile_file(&file, &named("Two"))).train(&mut Interpreter::default(), &told));
+    let again = good(stmc::Again::open(&run, None, &[]));
+    assert_eq!(again.compiled.checked.module.name, "Two");
+}
