@@ -58,9 +58,9 @@ pub struct Outcome {
 /// How a phase of a run ended.
 pub enum Leg {
     /// It was the last one, or it was interrupted.
-    Over(Outcome),
+    Over(Box<Outcome>),
     /// Another phase follows.
-    Next(Handed),
+    Next(Box<Handed>),
 }
 
 /// What a phase hands to the next one.
@@ -246,16 +246,18 @@ impl<'s, 'a> Trainer<'s, 'a> {
                 self.progress.finish();
                 self.save(Mark::Last, Life::Marked)?;
                 let path = self.folder.path().to_path_buf();
-                return Ok(Leg::Over(Outcome { path, state: self.state, scores: vec![] }));
+                let outcome = Outcome { path, state: self.state, scores: vec![] };
+                return Ok(Leg::Over(Box::new(outcome)));
             }
         }
         self.progress.finish();
         if self.state.phase + 1 < self.phases {
             let kept = folder::kept(self.folder.path())?;
-            return Ok(Leg::Next(Handed { folder: self.folder, kept, state: self.state }));
+            return Ok(Leg::Next(Box::new(Handed { folder: self.folder, kept, state: self.state })));
         }
         let scores = self.final_scores()?;
-        Ok(Leg::Over(Outcome { path: self.folder.path().to_path_buf(), state: self.state, scores }))
+        let path = self.folder.path().to_path_buf();
+        Ok(Leg::Over(Box::new(Outcome { path, state: self.state, scores })))
     }
 
     /// Runs the rest of an epoch. Whether it came to its end, and not to an interrupt.

@@ -81,10 +81,10 @@ impl Compiled {
                     Trainer::begin(&mut session, data, folder, &told)
                 }
                 Begin::Again(folder) => Trainer::resume(&mut session, data, folder, &told),
-                Begin::Handed(handed) => Trainer::next(&mut session, data, handed, &told),
+                Begin::Handed(handed) => Trainer::next(&mut session, data, *handed, &told),
             };
             match trainer.and_then(Trainer::run).map_err(fail)? {
-                Leg::Over(outcome) => return Ok(outcome),
+                Leg::Over(outcome) => return Ok(*outcome),
                 Leg::Next(handed) => begin = Begin::Handed(handed),
             }
         }
@@ -177,7 +177,7 @@ enum Begin {
     /// It goes on from its last checkpoint.
     Again(RunFolder),
     /// From what the phase before kept.
-    Handed(Handed),
+    Handed(Box<Handed>),
 }
 
 fn no_data() -> Error {

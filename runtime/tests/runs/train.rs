@@ -30,7 +30,7 @@ fn begin(toy: &Toy, run: &Path, event: Event) -> Result<Outcome, RunError> {
 /// Of a run without phases.
 fn over(leg: Leg) -> Outcome {
     match leg {
-        Leg::Over(outcome) => outcome,
+        Leg::Over(outcome) => *outcome,
         Leg::Next(_) => panic!("there is one phase"),
     }
 }
