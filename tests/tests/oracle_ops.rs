@@ -448,7 +448,11 @@ fn results(
     write(&batch, &inputs).map_err(|e| e.to_string())?;
     write(&weights, &params).map_err(|e| e.to_string())?;
     std::fs::write(&path, &program.text).map_err(|e| e.to_string())?;
-    let options = Options { schema: Some(program.schema.clone()), set: vec![program.batch.clone()] };
+    let options = Options {
+        schema: Some(program.schema.clone()),
+        set: vec![program.batch.clone()],
+        ..Options::default()
+    };
     let files = StepFiles { weights: Some(weights), batch, masks: None, map: None };
     stmc::step(&path, &options, &files, device, 0).map_err(|e| e.to_string())
 }
