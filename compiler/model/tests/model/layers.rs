@@ -194,7 +194,16 @@ fn normalizations() {
             (0..8).map(|i| (group[i] - mean) / (var + 1e-5).sqrt() * w[g * 2 + i / 4] + b[g * 2 + i / 4]),
         );
     }
-    assert_close("group norm", &on(&net, x), &y);
+    assert_close("group norm", &on(&net, x.clone()), &y);
+    let body = "norm = InstanceNorm()\n{ y: x |> norm }";
+    let net = network("use std.nn.InstanceNorm", "channel: 4, row: 2, col: 2", body, "channel, row, col");
+    let mut y = vec![];
+    for cells in x.chunks(4) {
+        let mean = cells.iter().sum::<f64>() / 4.0;
+        let var = cells.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 4.0;
+        y.extend(cells.iter().map(|v| (v - mean) / (var + 1e-5).sqrt()));
+    }
+    assert_close("instance norm", &on(&net, x), &y);
 }
 
 #[test]
@@ -400,6 +409,18 @@ fn layers_have_their_weights() {
             "time: 3, channel: 4",
             "time, channel",
             8 + 48 + 12 + 16 + 4 + 8 + 40 + 36,
+        ),
+        ("std.nn.BatchNorm", "BatchNorm()", "", image, "channel, row, col", 8 + 8),
+        ("std.nn.GroupNorm", "GroupNorm(2)", "", image, "channel, row, col", 8),
+        ("std.nn.InstanceNorm", "InstanceNorm(affine: true)", "", image, "channel, row, col", 8),
+        ("std.nn.ResBlock", "ResBlock(4)", "", image, "channel, row, col", 2 * (4 * 37 + 16)),
+        (
+            "std.nn.ResBlock",
+            "ResBlock(2, stride: 2)",
+            "",
+            image,
+            "channel: 2, row: 2, col: 2",
+            2 * 37 + 2 * 19 + 2 * 5 + 3 * 8,
         ),
         ("std.nn.Residual", "Residual(Residual(abs))", "", "channel: 2", "channel: 2", 0),
         ("std.nn.Dropout", "Dropout(0.5)", "", image, "channel, row, col", 0),
