@@ -75,12 +75,12 @@ pub struct DataPlan {
     pub fits: Vec<FitPlan>,
 }
 
-/// What a `fit` reads: one position of an axis after the other, each that lies in the train part once.
+/// What a `fit` reads: one position of some axes after the other, each that lies in the train part once.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FitPlan {
-    /// The axis whose positions are streamed as the batch of the entry: the axis of the split.
-    pub axis: String,
-    /// What is read at a position; a range with `binder: Some(0)` is moved by it. `InputRole::Slab` of the fit's
+    /// The axes whose joint positions are streamed as the batch of the entry: those of the split that the fields have.
+    pub axes: Vec<String>,
+    /// What is read at a position; a range with `binder: Some(i)` is moved by it along `axes[i]`. `InputRole::Slab` of the fit's
     /// entry numbers these, not those of the samples.
     pub slabs: Vec<Slab>,
 }

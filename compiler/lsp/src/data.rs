@@ -26,7 +26,6 @@ const OF_EXTENTS: &[Code] = &[
     Code::E0901,
     Code::E0902,
     Code::E0905,
-    Code::E0902,
     Code::E0904,
     Code::W0801,
     Code::W0902,

@@ -383,6 +383,7 @@ impl<'a> Elab<'a> {
                 Some(Value::Float(v.number().expect("it is one")))
             }
             (StaticType::String, Value::Str(_)) => same,
+            (StaticType::Date, Value::Date(..)) => same,
             (StaticType::Axis, Value::Axes(axes)) => {
                 self.single(axes, span)?;
                 same

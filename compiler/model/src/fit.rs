@@ -18,7 +18,7 @@ pub(crate) struct Fitted {
     pub field: usize,
     pub entry: EntryGraph,
     pub metric: Metric,
-    pub slabs: Vec<Slab>,
+    pub plan: FitPlan,
 }
 
 /// `fit(e)`
@@ -37,13 +37,14 @@ pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
     let outer = Suspended::begin(elab);
     let result = elab.spanned(expr, &bound.env).and_then(|value| finish(elab, &value));
     let slabs = elab.open_data_mut().fit_slabs.drain(..).collect();
+    let plan = streamed_plan(&elab.open_data().split_axes, slabs);
     // A fit inside of this one comes first: it has its number already.
     let number = elab.open_data().fits.len();
     let finished = result.map(|(fit, metric)| (fit, metric, elab.entry_graph(&format!("fit{number}"))));
     outer.end(elab);
     let (fit, metric, entry) = finished?;
-    let field = define(elab, number, &fit, bound.span);
-    elab.open_data_mut().fits.push(Fitted { key, field, entry, metric, slabs });
+    let field = define(elab, number, &fit, &plan, bound.span);
+    elab.open_data_mut().fits.push(Fitted { key, field, entry, metric, plan });
     elab.field(field, bound.span).map(Value::Tensor)
 }
 
@@ -62,8 +63,19 @@ fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Fit, Metric)> {
     Ok((fitted, metric))
 }
 
+/// Only those axes of the split are streamed that some field has.
+fn streamed_plan(split: &[String], mut slabs: Vec<Slab>) -> FitPlan {
+    let moved =
+        |axis: usize, slabs: &[Slab]| slabs.iter().any(|s| s.range.iter().any(|r| r.binder == Some(axis)));
+    let used: Vec<usize> = (0..split.len()).filter(|axis| moved(*axis, &slabs)).collect();
+    for range in slabs.iter_mut().flat_map(|s| &mut s.range) {
+        range.binder = range.binder.and_then(|axis| used.iter().position(|u| *u == axis));
+    }
+    FitPlan { axes: used.into_iter().map(|axis| split[axis].clone()).collect(), slabs }
+}
+
 /// The field that holds a fit's result.
-fn define(elab: &mut Elab<'_>, number: usize, fit: &Fit, span: Span) -> usize {
+fn define(elab: &mut Elab<'_>, number: usize, fit: &Fit, plan: &FitPlan, span: Span) -> usize {
     let axes = fit.ty.dims().iter().map(|d| (elab.data_axis_name(d.axis), d.extent)).collect();
     let field = Field {
         name: format!("fit{number}"),
@@ -79,7 +91,7 @@ fn define(elab: &mut Elab<'_>, number: usize, fit: &Fit, span: Span) -> usize {
         Some(known) => known,
         None => {
             data.plan.fields.push(field);
-            data.plan.fits.push(FitPlan { axis: data.split_axis.clone(), slabs: vec![] });
+            data.plan.fits.push(plan.clone());
             data.plan.fields.len() - 1
         }
     }
@@ -94,7 +106,7 @@ struct Suspended<'a> {
     around: Option<Around>,
     /// Not nothing in a fit inside of a fit.
     slabs: Vec<Slab>,
-    stream: Option<AxisId>,
+    stream: Vec<AxisId>,
     part: AxisId,
     instances: Vec<Instance>,
     globals: BTreeMap<(usize, Arc<str>), Option<Value<'a>>>,
@@ -103,11 +115,13 @@ struct Suspended<'a> {
 impl<'a> Suspended<'a> {
     fn begin(elab: &mut Elab<'a>) -> Suspended<'a> {
         let entry = Frame { builder: Builder::new(elab.axes.clone()), kind: FrameKind::Entry };
-        let axis = elab.open_data().split_axis.clone();
-        let part = elab.program_axis(&axis);
+        let split = elab.open_data().split_axes.clone();
+        let streamed: Vec<AxisId> = split.iter().map(|axis| elab.program_axis(axis)).collect();
+        // Joint positions stand under the name of the first axis.
+        let part = streamed[0];
         let outer = std::mem::replace(&mut elab.part, part);
         let data = elab.open_data_mut();
-        let stream = data.stream.replace(part);
+        let stream = std::mem::replace(&mut data.stream, streamed);
         let index = std::mem::take(&mut data.index);
         let (slabs, around) = (std::mem::take(&mut data.fit_slabs), data.around.take());
         let suspended = Suspended {
@@ -144,4 +158,30 @@ impl<'a> Suspended<'a> {
 /// A tensor of a fit's entry has the streamed axis in place of `batch`.
 pub(crate) fn as_streamed(elab: &mut Elab<'_>, x: Tensor) -> Tensor {
     if elab.ty(x).has(elab.batch()) { elab.streamed(x) } else { x }
+}
+
+impl<'a> Elab<'a> {
+    /// In a fit that streams the joint positions of several axes, all of them are reduced at once.
+    pub(crate) fn streamed_axes(&mut self, x: Tensor, axes: &[AxisId], span: Span) -> Eval<Vec<AxisId>> {
+        let Some(data) = self.data.as_ref().filter(|d| d.stream.len() > 1) else { return Ok(axes.to_vec()) };
+        let used =
+            |place: usize| data.fit_slabs.iter().any(|s| s.range.iter().any(|r| r.binder == Some(place)));
+        let missing =
+            data.stream.iter().enumerate().find(|(i, a)| used(*i) && !axes.contains(a)).map(|(_, a)| *a);
+        let named = axes.iter().any(|a| data.stream.contains(a));
+        let mut rest: Vec<AxisId> = axes.iter().copied().filter(|a| !data.stream.contains(a)).collect();
+        if !named || !self.ty(x).has(self.part) {
+            return Ok(axes.to_vec());
+        }
+        if let Some(missing) = missing {
+            let names: Vec<String> = data.split_axes.iter().map(|a| format!("`{a}`")).collect();
+            let message =
+                format!("the train part is told by {}: a fit reduces them together", names.join(" and "));
+            let missing = self.axis_name(missing);
+            let diagnostic = Diagnostic::new(Code::E0905, span, message);
+            return Err(self.error(diagnostic.help(format!("add `{missing}` to `over:`"))));
+        }
+        rest.push(self.part);
+        Ok(rest)
+    }
 }

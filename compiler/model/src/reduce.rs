@@ -185,10 +185,11 @@ pub(crate) fn over(
 ) -> Eval<Vec<AxisId>> {
     match axes {
         Some((axes, place)) => {
-            for axis in axes {
+            let axes = elab.streamed_axes(x, axes, place)?;
+            for axis in &axes {
                 elab.extent(x, *axis, place)?;
             }
-            Ok(axes.to_vec())
+            Ok(axes)
         }
         // A data block speaks of one sample: `batch` comes only when they are gathered.
         None if elab.place == Context::Data => {

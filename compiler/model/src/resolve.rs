@@ -79,6 +79,11 @@ impl Resolved {
         self.axes.keys().map(|name| name.as_ref())
     }
 
+    /// Whether the program has an axis of that name.
+    pub fn has_axis(&self, name: &str) -> bool {
+        self.axes.contains_key(name)
+    }
+
     /// Whether the file has a `data` block.
     pub fn has_data(&self) -> bool {
         self.data().is_some()

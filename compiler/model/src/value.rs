@@ -3,7 +3,7 @@ use crate::periodic::Rings;
 use crate::scope::Env;
 use std::rc::Rc;
 use std::sync::Arc;
-use stmc_base::Span;
+use stmc_base::{Span, date};
 use stmc_ir::{AxisId, HostExpr, NodeId};
 use stmc_syntax::ast;
 
@@ -258,11 +258,23 @@ pub(crate) fn show(value: &Value<'_>) -> Option<String> {
         Value::Quantity(x, unit) => Some(format!("{x} {unit}")),
         Value::Bool(b) => Some(b.to_string()),
         Value::Str(s) => Some(format!("\"{s}\"")),
+        Value::Date(first, end) => Some(show_date(*first, *end)),
         Value::List(l) => {
             let parts: Option<Vec<String>> = l.iter().map(show).collect();
             parts.map(|p| format!("[{}]", p.join(", ")))
         }
         _ => None,
+    }
+}
+
+/// As far as it was written: a month, a day, or a moment of it.
+fn show_date(first: f64, end: f64) -> String {
+    let (year, month, day) = date::civil(first.floor() as i64);
+    let minutes = (first.rem_euclid(1.0) * 1440.0).round() as i64;
+    match end - first {
+        length if length > 1.5 => format!("{year}-{month:02}"),
+        length if length > 0.5 => format!("{year}-{month:02}-{day:02}"),
+        _ => format!("{year}-{month:02}-{day:02}T{:02}:{:02}", minutes / 60, minutes % 60),
     }
 }
 

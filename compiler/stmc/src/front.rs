@@ -19,6 +19,8 @@ pub struct Options {
     pub schema: Option<Schema>,
     /// Which model, where the file has several. `None`: the only one; `check` looks at all.
     pub model: Option<String>,
+    /// Where a run has numbered names already, they keep their numbers, and no others may come.
+    pub names: Option<Schema>,
 }
 
 /// A checked file.
@@ -133,7 +135,7 @@ pub fn schema_of(path: impl AsRef<Path>, options: &Options) -> Result<Schema, Er
     let (resolved, settings) = resolved(&mut sources, id, &beside(&main), options)?;
     let specs = stmc_model::data_sources(&resolved, &settings).map_err(|d| Error::program(&sources, d))?;
     let (schema, opened) = open(&sources, &specs, &main.folder)?;
-    with_categories(&sources, &resolved, &specs, schema, &opened)
+    with_categories(&sources, &resolved, &specs, schema, &opened, options)
 }
 
 pub(crate) fn read_main(path: &Path) -> Result<(Sources, Main, SourceId), Error> {
@@ -346,7 +348,7 @@ impl File<'_> {
             return Ok((schema.clone(), Some(opened.clone())));
         }
         let (schema, opened) = open(self.sources, &specs, &self.main.folder)?;
-        let schema = with_categories(self.sources, resolved, &specs, schema, &opened)?;
+        let schema = with_categories(self.sources, resolved, &specs, schema, &opened, self.options)?;
         *known = Some((specs, schema.clone(), opened.clone()));
         Ok((schema, Some(opened)))
     }
@@ -384,15 +386,29 @@ fn open(sources: &Sources, specs: &[SourceSpec], folder: &Path) -> Result<(Schem
     Ok((Schema { sources: opened.iter().map(|s| s.schema().clone()).collect() }, opened))
 }
 
-/// The schema with the names of what fields read as categories.
+/// The schema with the names of what fields read as categories, and without lists that are no coordinates here.
 fn with_categories(
     sources: &Sources,
     resolved: &Resolved,
     specs: &[SourceSpec],
     mut schema: Schema,
     opened: &Opened,
+    options: &Options,
 ) -> Result<Schema, Error> {
-    let wanted = stmc_model::data_categories(resolved);
+    let lists = schema.sources.iter_mut().flat_map(|s| &mut s.variables);
+    lists.filter(|v| !resolved.has_axis(&v.name)).for_each(|v| v.coordinates = None);
+    let mut wanted = stmc_model::data_categories(resolved);
+    let mut numbered = options.names.clone().unwrap_or_default();
+    wanted.retain(|(source, variable)| {
+        let known = numbered.sources.get_mut(*source).and_then(|s| s.variable_mut(variable));
+        match (known.and_then(|v| v.categories.take()), schema.sources[*source].variable_mut(variable)) {
+            (Some(names), Some(variable)) => {
+                variable.categories = Some(names);
+                false
+            }
+            _ => true,
+        }
+    });
     let told = |(source, error): (usize, stmc_data::DataError)| error.diagnostic(specs[source].span());
     match stmc_data::list_categories(&mut schema, &wanted, opened) {
         Ok(()) => Ok(schema),

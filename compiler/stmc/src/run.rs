@@ -193,7 +193,8 @@ impl Again {
         let compiled = match on {
             Some(file) => {
                 let (set, model) = (set.to_vec(), config.chosen.clone());
-                front::compile_file(file, &Options { set, schema: None, model })?
+                let names = config.schema.clone();
+                front::compile_file(file, &Options { set, schema: None, names, model })?
             }
             None => compile_again(&config, set, None)?,
         };
@@ -225,7 +226,8 @@ fn compile_again(config: &Config, set: &[String], schema: Option<Schema>) -> Res
     let begun = config.set.iter().filter(|(name, _)| !named(name));
     let begun = begun.map(|(name, value)| format!("{name}={value}"));
     let set = begun.chain(set.iter().cloned()).collect();
-    let options = Options { set, schema, model: config.chosen.clone() };
+    let (names, model) = (config.schema.clone(), config.chosen.clone());
+    let options = Options { set, schema, names, model };
     front::compile_sources(&config.sources, &config.folder, &options)
 }
 

@@ -66,7 +66,7 @@ enum Rows {
     /// The samples of a part.
     Part(usize),
     /// What a fit streams, at these positions of its axis.
-    Fit { fit: usize, positions: Vec<usize> },
+    Fit { fit: usize, positions: Vec<Vec<usize>> },
 }
 
 #[derive(Clone, Copy)]
@@ -159,7 +159,7 @@ impl Loader {
     /// The `i`-th row of an epoch.
     fn row(&self, epoch: usize, i: usize) -> Row {
         let part = match &self.rows {
-            Rows::Fit { positions, .. } => return Row::plain(vec![positions[i]]),
+            Rows::Fit { positions, .. } => return Row::plain(positions[i].clone()),
             Rows::Part(part) => self.samples.samples(*part),
         };
         let Order::Shuffled { seed } = self.order else { return Row::plain(self.samples.positions(part[i])) };

@@ -41,8 +41,8 @@ pub(crate) fn tables(
                 read.values(*field)?.map(|values| (plan.fields[*field].axes.clone(), values))
             }
             QuantityKind::Shuffled { axis, within, together } => {
-                let field = within.or(*together).expect("a plain draw is no quantity");
-                let extent = plan.fields[field].axes[0].1;
+                let mut axes = plan.fields.iter().flat_map(|f| &f.axes);
+                let extent = axes.find(|(name, _)| name == axis).map_or(0, |(_, extent)| *extent);
                 match (read.optional(*within)?, read.optional(*together)?) {
                     (Some(within), Some(together)) => {
                         let ranks = shuffled(seed, axis, extent, &within, &together);

@@ -8,7 +8,7 @@ use crate::quantity::{Table, tables};
 use crate::split::{Place, Split, join};
 use std::ops::Range;
 use stmc_base::{Code, Diagnostic, define_id};
-use stmc_ir::data::{Binder, DataPlan, FieldOrigin};
+use stmc_ir::data::{Binder, DataPlan, FieldOrigin, FitPlan};
 
 define_id! {
     /// A sample: a number of the positions of all sample variables, the last running fastest.
@@ -136,31 +136,32 @@ impl Samples {
         positions
     }
 
-    /// The positions along an axis that belong to the part `train`: what a fit streams.
-    pub fn fit_positions(&self, plan: &DataPlan, fit: usize) -> Result<Vec<usize>, Diagnostic> {
-        let axis = &plan.fits[fit].axis;
-        let extent = plan.fits[fit].slabs.iter().filter(|slab| slab.is_moved());
-        let mut extent =
-            extent.flat_map(|slab| &plan.fields[slab.field].axes).filter(|(name, _)| name == axis);
-        // What lies along other axes alone is the same for all parts, and is read once.
-        let Some((_, extent)) = extent.next() else { return Ok(vec![0]) };
-        let extent = *extent;
-        let Some(first) = plan.split.first() else { return Ok((0..extent).collect()) };
+    /// The joint positions along the axes of a fit that belong to the part `train`, each once: what the fit streams.
+    pub fn fit_positions(&self, plan: &DataPlan, fit: usize) -> Result<Vec<Vec<usize>>, Diagnostic> {
+        let streamed = &plan.fits[fit].axes;
+        let Some(first) = plan.split.first() else { return Ok(every_position(plan, fit)) };
         let train = self.part("train").ok_or_else(|| {
             Diagnostic::new(Code::E0904, first.span, "a `fit` needs a part `train`, and the split has none")
         })?;
-        match self.split.axes() {
-            [split] if split.name == *axis => {
-                let of_train = |i: &usize| self.split.place(plan, &[*i]) == Place::Part(train);
-                Ok((0..extent).filter(of_train).collect())
-            }
-            others => {
-                let names: Vec<_> = others.iter().map(|a| format!("`{}`", a.name)).collect();
-                let message =
-                    format!("a `fit` over `{axis}` with a split along {} is not built yet", join(&names));
-                Err(Diagnostic::new(Code::E0409, first.span, message))
-            }
+        let axes = self.split.axes();
+        let places: Vec<usize> = streamed
+            .iter()
+            .map(|name| axes.iter().position(|a| a.name == *name).expect("a fit streams axes of the split"))
+            .collect();
+        if places.is_empty() {
+            // What lies along other axes alone is the same for all parts, and is read once.
+            return Ok(vec![vec![]]);
         }
+        let all: Vec<Vec<usize>> = axes.iter().map(|a| (0..a.extent).collect()).collect();
+        let mut found = std::collections::BTreeSet::new();
+        let mut at = vec![0; axes.len()];
+        for _ in 0..all.iter().map(Vec::len).product() {
+            if self.split.place(plan, &at) == Place::Part(train) {
+                found.insert(places.iter().map(|&p| at[p]).collect::<Vec<_>>());
+            }
+            advance(&mut at, &all);
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// What the author of the split should know: most samples straddle, or a good part of them.
@@ -302,6 +303,21 @@ impl Samples {
         );
         Err(Diagnostic::new(Code::E0904, plan.split[part].span, message).here(here))
     }
+}
+
+/// All joint positions of the axes that a fit streams.
+fn every_position(plan: &DataPlan, fit: usize) -> Vec<Vec<usize>> {
+    let FitPlan { axes, slabs } = &plan.fits[fit];
+    let fields = slabs.iter().map(|slab| &plan.fields[slab.field].axes);
+    let extent = |axis: &String| fields.clone().flatten().find(|(name, _)| name == axis).map_or(0, |a| a.1);
+    let all: Vec<Vec<usize>> = axes.iter().map(|axis| (0..extent(axis)).collect()).collect();
+    let mut at = vec![0; axes.len()];
+    let mut found = vec![];
+    for _ in 0..all.iter().map(Vec::len).product() {
+        found.push(at.clone());
+        advance(&mut at, &all);
+    }
+    found
 }
 
 /// Why a sample is in no part.

@@ -119,7 +119,7 @@ fn fits_stream_the_train_part() {
     let mut plan = sequences();
     plan.split = vec![part("train", less("sequence", 17.0)), part("test", rest())];
     let range = [moved(0, 0, 1), fixed(0, 3), fixed(0, 2), fixed(0, 4)];
-    plan.fits = vec![FitPlan { axis: "sequence".into(), slabs: vec![slab(&range)] }];
+    plan.fits = vec![FitPlan { axes: vec!["sequence".into()], slabs: vec![slab(&range)] }];
     let loader = Loader::fit(dataset(&plan), index(&plan), 0, 5).unwrap_or_else(|e| panic!("{}", e.message));
     assert_eq!((loader.len(), loader.batches()), (17, 4));
     let mut sum = 0.0;

@@ -134,16 +134,38 @@ fn a_fit_sees_the_train_positions_once() {
     let mut plan = windows(4, 1);
     plan.split = vec![part("test", less("time", 30.0)), part("train", rest())];
     plan.gap = 5;
-    plan.fits = vec![FitPlan { axis: "time".into(), slabs: vec![slab(&[moved(0, 0, 1), fixed(0, 20)])] }];
+    plan.fits =
+        vec![FitPlan { axes: vec!["time".into()], slabs: vec![slab(&[moved(0, 0, 1), fixed(0, 20)])] }];
     let samples = index(&plan);
     let positions = samples.fit_positions(&plan, 0).unwrap_or_else(|e| panic!("{}", e.message));
-    assert_eq!(positions, (35..100).collect::<Vec<_>>());
+    assert_eq!(positions, (35..100).map(|i| vec![i]).collect::<Vec<_>>());
     plan.split.clear();
     let positions = index(&plan).fit_positions(&plan, 0).unwrap_or_else(|e| panic!("{}", e.message));
     assert_eq!(positions.len(), 100);
-    plan.split = vec![part("train", less("row", 30.0))];
-    let error = index(&plan).fit_positions(&plan, 0).err().unwrap();
-    assert_eq!(error.message, "a `fit` over `time` with a split along `row` is not built yet");
+}
+
+/// Train is `time < 30 and row < 2`: of the joint positions of both axes, or of one of them, each is streamed once.
+#[test]
+fn a_fit_streams_the_joint_positions_of_a_split_along_two_axes() {
+    let mut plan = windows(4, 1);
+    plan.slabs = vec![slab(&[moved(0, -4, 5), moved(1, 0, 1)])];
+    plan.binders.push(binder("r", "row", 20, 1));
+    plan.split = vec![part("train", and(less("time", 30.0), less("row", 2.0))), part("test", rest())];
+    let fit = |axes: &[&str], range: &[stmc_ir::data::SlabRange]| FitPlan {
+        axes: axes.iter().map(|a| a.to_string()).collect(),
+        slabs: vec![slab(range)],
+    };
+    plan.fits = vec![
+        fit(&["time", "row"], &[moved(0, 0, 1), moved(1, 0, 1)]),
+        fit(&["row"], &[fixed(0, 100), moved(0, 0, 1)]),
+        fit(&[], &[fixed(0, 100), fixed(0, 20)]),
+    ];
+    let samples = index(&plan);
+    let positions = |fit| samples.fit_positions(&plan, fit).unwrap_or_else(|e| panic!("{}", e.message));
+    assert_eq!(positions(0).len(), 60);
+    assert_eq!(positions(0)[..3], [vec![0, 0], vec![0, 1], vec![1, 0]]);
+    assert_eq!(positions(1), [[0], [1]]);
+    assert_eq!(positions(2), [[]; 1] as [[usize; 0]; 1]);
 }
 
 /// Whatever the windows, patches, splits and gaps: no two parts share a position, and a gap lies between any two.

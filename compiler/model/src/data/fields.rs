@@ -14,6 +14,8 @@ use stmc_syntax::ast::{self, BinaryOp, ExprKind};
 #[derive(Default)]
 pub(crate) struct BoundAxes {
     axes: BTreeMap<String, BoundAxis>,
+    /// Axes with two extents, and what is to be said of them where samples move along them.
+    differing: Vec<(String, Diagnostic)>,
 }
 
 struct BoundAxis {
@@ -29,6 +31,11 @@ impl BoundAxes {
     pub(crate) fn coordinates(&self, axis: &str) -> Option<(&Coordinates, usize)> {
         let bound = self.axes.get(axis)?;
         Some((bound.coordinates.as_ref()?, bound.extent))
+    }
+
+    /// What is wrong with an axis along which samples move. `None`: it has one extent in all fields.
+    pub(super) fn differs(&self, axis: &str) -> Option<&Diagnostic> {
+        self.differing.iter().find(|(name, _)| name == axis).map(|(_, diagnostic)| diagnostic)
     }
 
     /// Steps of an axis. `None`: no field has it.
@@ -105,7 +112,7 @@ pub(super) fn bind<'a>(
     for (name, on_disk) in &axes {
         let coordinates =
             on_disk.coordinates.clone().or_else(|| listed_coordinates(&source_schema, name, on_disk));
-        axis_agrees(elab, bound, field, name, on_disk.extent, coordinates)?;
+        remember(bound, field, name, on_disk.extent, coordinates);
     }
     let (dtype, reading) = values(elab, field, &from, &found)?;
     Ok(Field {
@@ -379,15 +386,14 @@ fn listed_coordinates(schema: &SourceSchema, axis: &str, on_disk: &SchemaAxis) -
     list.coordinates.clone().filter(|_| list.axes[0].extent == on_disk.extent)
 }
 
-/// An axis has one extent in all fields of the data.
-fn axis_agrees(
-    elab: &mut Elab<'_>,
+/// Notes an axis of a field. One along which samples move has one extent in all fields.
+fn remember(
     bound: &mut BoundAxes,
     field: &ast::Field,
     name: &str,
     extent: usize,
     coordinates: Option<Coordinates>,
-) -> Eval<()> {
+) {
     let fresh = || BoundAxis {
         extent,
         coordinates: coordinates.clone(),
@@ -395,19 +401,16 @@ fn axis_agrees(
         span: field.name.span,
     };
     let known = bound.axes.entry(name.to_string()).or_insert_with(fresh);
-    if known.coordinates.is_none() {
-        known.coordinates = coordinates;
-    }
     if known.extent == extent {
-        return Ok(());
+        known.coordinates = known.coordinates.take().or(coordinates);
+        return;
     }
     let message =
         format!("`{name}` is {} in `{}`, but {extent} in `{}`", known.extent, known.field, field.name.text);
     let diagnostic = Diagnostic::new(Code::E0902, field.name.span, message).here(format!("{name}: {extent}"));
     let diagnostic = diagnostic.label(known.span, format!("{name}: {}", known.extent));
-    Err(elab.error(
-        diagnostic.help("an axis has one extent in all of the data: give one of the two another name"),
-    ))
+    let help = "samples move along it, so it has one extent in all fields: give one of the two another name";
+    bound.differing.push((name.to_string(), diagnostic.help(help)));
 }
 
 // ---------------------------------------------------------------- values

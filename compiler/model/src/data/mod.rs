@@ -43,10 +43,10 @@ pub(crate) struct DataState<'a> {
     pub fits: Vec<Fitted>,
     /// Slabs of the fit being elaborated.
     pub fit_slabs: Vec<Slab>,
-    /// The axis that a fit streams. `None`: samples are read.
-    pub stream: Option<AxisId>,
-    /// Whose positions the split tells apart.
-    pub split_axis: String,
+    /// The axes that a fit streams. Empty: samples are read.
+    pub stream: Vec<AxisId>,
+    /// Whose positions the split tells apart; at least one.
+    pub split_axes: Vec<String>,
     /// Samples per run.
     pub batch: usize,
     /// The axes of the fields. Empty once the plan is given: what they say is in its fields.
@@ -82,6 +82,13 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
     open(elab, decl, plan);
     elab.open_data_mut().bound = bound;
     samples::binders(elab, decl)?;
+    let data = elab.open_data();
+    let differing: Vec<_> =
+        data.plan.binders.iter().filter_map(|b| data.bound.differs(&b.axis)).cloned().collect();
+    if !differing.is_empty() {
+        differing.into_iter().for_each(|d| elab.report(d));
+        return Err(Failed);
+    }
     split::split(elab, decl)?;
     training::augment(elab, decl)?;
     for (name, _) in sample_parts(decl) {
@@ -94,7 +101,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
     failed |= assertions(elab, decl).is_err();
     let data = elab.open_data_mut();
     for (i, fitted) in data.fits.iter().enumerate() {
-        data.plan.fits[i].slabs = fitted.slabs.clone();
+        data.plan.fits[i] = fitted.plan.clone();
     }
     if failed { Err(Failed) } else { Ok(()) }
 }
@@ -112,7 +119,7 @@ pub(crate) fn open<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, plan: DataP
             read::define_lazily(&env, l);
         }
     }
-    let split_axis = split::axis(decl, elab.resolved, &plan);
+    let split_axes = split::axes(decl, elab.resolved, &plan);
     elab.data = Some(DataState {
         plan,
         decl,
@@ -120,8 +127,8 @@ pub(crate) fn open<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, plan: DataP
         index: vec![],
         fits: vec![],
         fit_slabs: vec![],
-        stream: None,
-        split_axis,
+        stream: vec![],
+        split_axes,
         batch: 1,
         bound: fields::BoundAxes::default(),
         touched: vec![],

@@ -220,11 +220,14 @@ fn shuffled<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, args: &'a [ast::Arg], 
         };
         *slot = Some(field_along(elab, &arg.value, &axis, env)?);
     }
-    if within.is_none() && together.is_none() {
-        return number(HostExpr::var(&format!("shuffled({axis})")), expr.span);
+    if elab.open_data().bound.extent(&axis).is_none() {
+        return Err(elab.fail(Code::E0203, expr.span, format!("no field has the axis `{axis}`")));
     }
     let name = |field: Option<usize>| field.map_or("-", |f| elab.open_data().plan.fields[f].name.as_str());
-    let name = format!("shuffled({axis}, {}, {})", name(within), name(together));
+    let name = match (within, together) {
+        (None, None) => format!("shuffled({axis})"),
+        _ => format!("shuffled({axis}, {}, {})", name(within), name(together)),
+    };
     number(quantity(elab, name, QuantityKind::Shuffled { axis, within, together }), expr.span)
 }
 

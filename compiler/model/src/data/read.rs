@@ -266,8 +266,8 @@ impl<'a> Elab<'a> {
         let batch = self.batch();
         let data = self.open_data_mut();
         let slab = Slab { field: number, range: ranges };
-        let sampled = data.stream.is_none();
-        let slabs = if data.stream.is_some() { &mut data.fit_slabs } else { &mut data.plan.slabs };
+        let sampled = data.stream.is_empty();
+        let slabs = if sampled { &mut data.plan.slabs } else { &mut data.fit_slabs };
         let place = slabs.iter().position(|s| *s == slab).unwrap_or_else(|| {
             slabs.push(slab);
             slabs.len() - 1
@@ -309,8 +309,10 @@ impl<'a> Elab<'a> {
     ) -> Eval<SlabRange> {
         let whole = SlabRange { binder: None, offset: 0, len: extent, keep: true };
         let data = self.open_data_mut();
-        if data.stream == Some(axis) && !matches!(origin, FieldOrigin::Fit { .. }) {
-            return Ok(SlabRange { binder: Some(0), offset: 0, len: 1, keep: false });
+        if let Some(place) = data.stream.iter().position(|a| *a == axis)
+            && !matches!(origin, FieldOrigin::Fit { .. })
+        {
+            return Ok(SlabRange { binder: Some(place), offset: 0, len: 1, keep: false });
         }
         let mut range = whole;
         // `x[time: t - 12 .. t][time: -1]`: the index nearest to the field comes first.

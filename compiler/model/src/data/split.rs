@@ -9,38 +9,41 @@ use stmc_base::{Code, Diagnostic, date};
 use stmc_ir::data::{DataPlan, Part};
 use stmc_syntax::ast::{self, DataKind, ExprKind};
 
-/// The axis whose positions the split tells apart: the first that a predicate names, else the first sample variable's.
-pub(super) fn axis(decl: &ast::DataDecl, resolved: &Resolved, plan: &DataPlan) -> String {
-    let mut found = None;
+/// The axes whose positions the split tells apart: those that its predicates name, else the first sample variable's.
+pub(super) fn axes(decl: &ast::DataDecl, resolved: &Resolved, plan: &DataPlan) -> Vec<String> {
+    let mut found = vec![];
     for statement in &decl.statements {
         if let DataKind::Split(record) = &statement.kind {
-            for entry in &record.entries {
-                find_axis(&entry.value, resolved, plan, &mut found);
+            for entry in record.entries.iter().filter(|e| !matches!(&*e.key.text, "gap" | "together")) {
+                find_axes(&entry.value, resolved, plan, &mut found);
             }
         }
     }
-    let first = || {
-        sample(decl).and_then(|s| s.binders.first()).and_then(|b| b.over.name()).map(|n| n.text.to_string())
-    };
-    found.or_else(first).unwrap_or_else(|| "batch".into())
+    if found.is_empty() {
+        let first = sample(decl).and_then(|s| s.binders.first()).and_then(|b| b.over.name());
+        found.push(first.map_or("batch".into(), |n| n.text.to_string()));
+    }
+    found
 }
 
-fn find_axis(expr: &ast::Expr, resolved: &Resolved, plan: &DataPlan, found: &mut Option<String>) {
-    if found.is_some() {
-        return;
-    }
+fn find_axes(expr: &ast::Expr, resolved: &Resolved, plan: &DataPlan, found: &mut Vec<String>) {
+    let mut add = |axis: &str| {
+        if !found.iter().any(|f| f == axis) {
+            found.push(axis.into());
+        }
+    };
     match &expr.kind {
-        ExprKind::Name(name) if plan.fields.iter().any(|f| *f.name == **name) => {
-            let field = plan.fields.iter().find(|f| *f.name == **name);
-            *found = field.and_then(|f| f.axes.first()).map(|(axis, _)| axis.clone());
-        }
-        ExprKind::Name(name) if resolved.axes.contains_key(name) => *found = Some(name.to_string()),
+        ExprKind::Name(name) => match plan.fields.iter().find(|f| *f.name == **name) {
+            Some(field) => field.axes.iter().for_each(|(axis, _)| add(axis)),
+            None if resolved.axes.contains_key(name) => add(name),
+            None => {}
+        },
         ExprKind::Binary { left, right, .. } => {
-            find_axis(left, resolved, plan, found);
-            find_axis(right, resolved, plan, found);
+            find_axes(left, resolved, plan, found);
+            find_axes(right, resolved, plan, found);
         }
-        ExprKind::Unary { operand, .. } => find_axis(operand, resolved, plan, found),
-        ExprKind::Call { args, .. } => args.iter().for_each(|a| find_axis(&a.value, resolved, plan, found)),
+        ExprKind::Unary { operand, .. } => find_axes(operand, resolved, plan, found),
+        ExprKind::Call { args, .. } => args.iter().for_each(|a| find_axes(&a.value, resolved, plan, found)),
         _ => {}
     }
 }
@@ -123,7 +126,7 @@ fn time_before(x: f64, unit: &str) -> Option<Box<dyn Fn(f64) -> f64>> {
 }
 
 fn gap_in_time(elab: &mut Elab<'_>, expr: &ast::Expr, before: &dyn Fn(f64) -> f64) -> Eval<()> {
-    let name = elab.open_data().split_axis.clone();
+    let name = elab.open_data().split_axes[0].clone();
     let coordinates = elab.open_data().bound.coordinates(&name);
     let moments = coordinates.filter(|(c, _)| c.is_time()).and_then(|(c, extent)| c.values(extent));
     let Some(moments) = moments else {

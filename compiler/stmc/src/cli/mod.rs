@@ -144,7 +144,7 @@ fn options(shared: &Shared) -> Result<Options, Error> {
         serde_json::from_str(&text).map_err(|e| named(&e))
     };
     let (set, model) = (shared.set.clone(), shared.model.clone());
-    Ok(Options { set, schema: shared.schema.as_ref().map(read).transpose()?, model })
+    Ok(Options { set, schema: shared.schema.as_ref().map(read).transpose()?, model, names: None })
 }
 
 fn warn(checked: &Checked, format: Format) {
