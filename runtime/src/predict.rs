@@ -17,6 +17,32 @@ struct Input {
     batched: bool,
 }
 
+/// Gives the entry what a run has fitted, by name: outputs are in physical units.
+pub fn write_fits(session: &mut Session<'_>, fits: &Named) -> Result<()> {
+    let number = session.required("predict")?;
+    for port in &session.at(number).inputs {
+        let InputRole::Slab { slab, .. } = &port.role else { continue };
+        let plan = session.module.data.as_ref().expect("slabs are read from data");
+        let slab = &plan.slabs[*slab];
+        let name = &plan.fields[slab.field].name;
+        let missing = || RunError::Tensor(format!("the run has no fitted `{name}`"));
+        let mut values = tensor(fits, name).ok_or_else(missing)?.clone();
+        let mut dim = 0;
+        for range in &slab.range {
+            let first = range.offset.unsigned_abs();
+            values = values.slice(dim, first, first + range.len);
+            match range.keep {
+                true => dim += 1,
+                false => {
+                    values.shape.remove(dim);
+                }
+            }
+        }
+        session.write(port.buffer, &values.bits)?;
+    }
+    Ok(())
+}
+
 /// The outputs for these inputs. Inputs with a batch axis have one more dimension, first: the samples.
 pub fn predict(session: &mut Session<'_>, given: &Named, step: u64) -> Result<Named> {
     let number = session.required("predict")?;

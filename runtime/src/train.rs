@@ -466,9 +466,13 @@ fn fits_file(phase: u64) -> String {
 
 /// Fitted values as they were when the phase began.
 pub fn restore_fits(data: &Data, run: &std::path::Path, phase: u64) -> Result<()> {
+    feed::restore_fits(data, &read_fits(run, phase)?)
+}
+
+/// Fitted values of a phase of a run, by name.
+pub fn read_fits(run: &std::path::Path, phase: u64) -> Result<crate::tensor::Named> {
     let file = run.join(fits_file(phase));
-    let fitted = if file.exists() { crate::tensor::read(&file)? } else { vec![] };
-    feed::restore_fits(data, &fitted)
+    if file.exists() { crate::tensor::read(&file) } else { Ok(vec![]) }
 }
 
 const REMEDY: &str = "a smaller learning rate or `clip = norm(1.0)` often helps";

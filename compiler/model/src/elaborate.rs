@@ -513,6 +513,7 @@ fn prediction<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &mut Wor
         inputs.insert(input.name.text.clone(), Spanned { value: Value::Tensor(tensor), span: input.span });
     }
     for (name, tensor) in elab.apply_model(model, &inputs)? {
+        let tensor = data::predicted(elab, &name, tensor, model.name.span)?;
         named_output(elab, model, &name, &name, tensor);
     }
     work.finish(elab, "predict");

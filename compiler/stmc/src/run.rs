@@ -263,6 +263,8 @@ pub fn predict(again: &Again, device: &mut dyn Device, inputs: &Named) -> Result
     let phase = again.kept_phase()?;
     let mut session = again.compiled.session_of(&phase, device)?;
     let kept = stmc_runtime::report::load_kept(&mut session, &again.path).map_err(fail)?;
+    let fits = stmc_runtime::train::read_fits(&again.path, kept.phase).map_err(fail)?;
+    stmc_runtime::predict::write_fits(&mut session, &fits).map_err(fail)?;
     stmc_runtime::predict::predict(&mut session, inputs, kept.clock.schedules).map_err(fail)
 }
 

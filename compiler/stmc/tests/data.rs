@@ -28,6 +28,39 @@ fn assert_close(what: &str, found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{what} is {found}, not {expected}");
 }
 
+/// What is forecast is in the units of the field: the table's mean where the model gives 0.
+#[test]
+fn a_prediction_is_in_physical_units() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let rows: String = (0..40).map(|i| format!("{i},{}\n", 100 + 2 * (i % 8))).collect();
+    std::fs::write(folder.path().join("t.csv"), format!("x,y\n{rows}")).expect("the folder is writable");
+    let program = r#"
+use std.loss.mse
+use std.optim.Adam
+use std.data.zscore
+data table {
+    from "t.csv"
+    field x: f32[row]
+    field y: f32[row]
+    sample at r in row { x: x[row: r], y: zscore(y)[row: r] }
+    split { train: row < 32, test: rest }
+}
+model Nothing(x: f32[]) -> { y: f32[] } {
+    param scale: [] ~ 0
+    { y: scale * x }
+}
+train Nothing on table { loss = mse(out.y, sample.y), optimizer = Adam(lr: 0), batch = 8, epochs = 1 }
+"#;
+    scores(program, folder.path(), "test");
+    let mut device = stmc::device(DeviceKind::Cpu, 1).expect("there is a processor");
+    let again = Again::without_data(&folder.path().join("run"), &[]).unwrap_or_else(|e| panic!("{e}"));
+    let x = stmc::Tensor::floats(vec![3], [1.0, 2.0, 3.0].into_iter());
+    let found = stmc::predict(&again, &mut *device, &vec![("x".into(), x)]).unwrap_or_else(|e| panic!("{e}"));
+    let numbers: Vec<f64> = found[0].1.numbers().map(f64::from).collect();
+    numbers.iter().for_each(|y| assert_close("y", *y, 107.0));
+    assert_eq!(numbers.len(), 3);
+}
+
 #[test]
 fn a_table_is_classified() {
     let folder = tempfile::tempdir().expect("a temporary folder");

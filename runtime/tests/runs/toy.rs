@@ -136,7 +136,10 @@ fn plan() -> DataPlan {
             Slab { field: 2, range: vec![] },
         ],
         split: vec![below("train", 0.6), below("valid", 0.8), below("test", 2.0)],
-        fits: vec![FitPlan { axes: vec!["sample".into()], slabs: vec![Slab { field: 1, range: vec![sample] }] }],
+        fits: vec![FitPlan {
+            axes: vec!["sample".into()],
+            slabs: vec![Slab { field: 1, range: vec![sample] }],
+        }],
         ..DataPlan::default()
     }
 }

@@ -3,7 +3,7 @@
 use crate::builtins::Bound;
 use crate::elab::{Elab, Eval};
 use crate::names;
-use crate::value::{Spanned, Value};
+use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_syntax::ast::{self, BinaryOp, ExprKind, Member};
 
@@ -57,32 +57,72 @@ fn combine<'a>(
 /// `physical(out.sst)`
 pub(crate) fn physical<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let part = part(elab, bound.raw(0))?;
-    let mut value = elab.spanned(bound.raw(0), &bound.env)?;
-    let transforms = Transforms { depth: 0, found: vec![] };
-    elab.open_data_mut().transforms = Some(transforms);
-    let read = elab.sample_part(&part);
-    let found = elab.open_data_mut().transforms.take().map_or(vec![], |t| t.found);
-    read?;
-    let mut undone: Vec<Transform<'a>> = vec![];
-    for transform in found {
-        if undone.iter().any(|t| t.depth == transform.depth && same(&t.shift, &transform.shift)) {
-            continue;
-        }
-        if undone.iter().any(|t| t.depth == transform.depth) {
+    let value = elab.spanned(bound.raw(0), &bound.env)?;
+    match transforms_of(elab, &part)? {
+        Some(transforms) => undone(elab, value, transforms, bound.span).map(|v| v.value),
+        None => {
             let message =
                 format!("`{part}` is put together of several transformed fields: there is no one way back");
-            return Err(elab.fail(Code::E0905, bound.span, message));
+            Err(elab.fail(Code::E0905, bound.span, message))
         }
-        undone.push(transform);
     }
+}
+
+/// An output of `predict` with the name of a part: in the part's units, if what was fitted suffices for the way back. Where
+/// it depends on the sample (its calendar month), the output stays as the model gives it.
+pub(crate) fn predicted<'a>(elab: &mut Elab<'a>, name: &str, output: Tensor, span: Span) -> Eval<Tensor> {
+    let is_part =
+        |d: &super::DataState<'_>| super::sample_parts(d.decl).iter().any(|(part, _)| **part == *name);
+    if !elab.data.as_ref().is_some_and(is_part) {
+        return Ok(output);
+    }
+    let Some(transforms) = transforms_of(elab, name)? else { return Ok(output) };
+    let mut fixed = true;
+    for value in transforms.iter().flat_map(|t| [&t.shift, &t.scale]) {
+        let tensor = elab.tensor(value, None)?;
+        fixed &= !elab.ty(tensor).has(elab.batch());
+    }
+    if !fixed {
+        return Ok(output);
+    }
+    let value = Spanned { value: Value::Tensor(output), span };
+    let value = undone(elab, value, transforms, span)?;
+    elab.tensor(&value, None)
+}
+
+/// What is done to a part, innermost first. `None`: there is no one way back.
+fn transforms_of<'a>(elab: &mut Elab<'a>, part: &str) -> Eval<Option<Vec<Transform<'a>>>> {
+    elab.open_data_mut().transforms = Some(Transforms { depth: 0, found: vec![] });
+    let read = elab.sample_part(part);
+    let found = elab.open_data_mut().transforms.take().map_or(vec![], |t| t.found);
+    read?;
+    let mut all: Vec<Transform<'a>> = vec![];
+    for transform in found {
+        if all.iter().any(|t| t.depth == transform.depth && same(&t.shift, &transform.shift)) {
+            continue;
+        }
+        if all.iter().any(|t| t.depth == transform.depth) {
+            return Ok(None);
+        }
+        all.push(transform);
+    }
+    Ok(Some(all))
+}
+
+fn undone<'a>(
+    elab: &mut Elab<'a>,
+    mut value: Spanned<'a>,
+    transforms: Vec<Transform<'a>>,
+    span: Span,
+) -> Eval<Spanned<'a>> {
     // The outermost was applied last.
-    for Transform { shift, scale, .. } in undone.into_iter().rev() {
+    for Transform { shift, scale, .. } in transforms.into_iter().rev() {
         if scale.value.number() != Some(1.0) {
-            value = combine(elab, BinaryOp::Mul, value, scale, bound.span)?;
+            value = combine(elab, BinaryOp::Mul, value, scale, span)?;
         }
-        value = combine(elab, BinaryOp::Add, value, shift, bound.span)?;
+        value = combine(elab, BinaryOp::Add, value, shift, span)?;
     }
-    Ok(value.value)
+    Ok(value)
 }
 
 /// Whether a transform was met twice because its expression is used twice.
