@@ -126,7 +126,8 @@ fn note_the_rest(elab: &mut Elab<'_>, plan: Option<&DataPlan>) {
     elab.begin_entry(false);
     for field in plan.map_or(&[][..], |p| &p.fields) {
         let axes: Vec<String> = field.axes.iter().map(|(n, extent)| format!("{n}: {extent}")).collect();
-        elab.note_text(field.span, format!("{}[{}]", field.dtype.name(), axes.join(", ")));
+        let optional = if field.reading.optional { "?" } else { "" };
+        elab.note_text(field.span, format!("{}{optional}[{}]", field.dtype.name(), axes.join(", ")));
     }
     let resolved: &Resolved = elab.resolved;
     let top = elab.tops[0].clone();

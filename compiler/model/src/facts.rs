@@ -123,9 +123,10 @@ impl<'a> Elab<'a> {
                 false => dims.push(format!("{}: {}", self.axis_name(d.axis), d.extent)),
             }
         }
+        let dtype = format!("{}{}", ty.dtype.name(), if tensor.missing.is_some() { "?" } else { "" });
         match dims.is_empty() {
-            true => ty.dtype.name().into(),
-            false => format!("{}[{}]", ty.dtype.name(), dims.join(", ")),
+            true => dtype,
+            false => format!("{dtype}[{}]", dims.join(", ")),
         }
     }
 
