@@ -91,6 +91,7 @@ fn what_is_missing_teaches_nothing_and_does_not_spread() {
         log.lines().map(|l| serde_json::from_str(l).expect("lines are JSON")).collect();
     let losses: Vec<f64> = lines.iter().filter_map(|l| l["loss"].as_f64()).collect();
     assert!(losses.iter().all(|x| x.is_finite()), "{losses:?}");
-    assert!(losses[losses.len() - 1] < 0.7 * losses[0], "it learns: {losses:?}");
+    let epoch = |losses: &[f64]| losses.iter().sum::<f64>();
+    assert!(epoch(&losses[16..]) < 0.9 * epoch(&losses[..4]), "it learns: {losses:?}");
     assert!(log.contains("\"wet\""), "{log}");
 }
