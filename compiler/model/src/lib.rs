@@ -29,6 +29,7 @@ mod missing;
 mod names;
 mod optimizer;
 mod order;
+mod part_loss;
 mod periodic;
 mod phases;
 mod pointwise;

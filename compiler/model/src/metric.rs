@@ -142,10 +142,14 @@ impl<'a> Elab<'a> {
         Ok(Tensor::plain(self.partial(batch.node, combine), 1))
     }
 
+    /// How many samples a batch has.
+    pub(crate) fn batch_extent(&self) -> usize {
+        self.data.as_ref().map_or(1, |d| d.batch)
+    }
+
     /// 1 for a sample, 0 for padding.
     fn valid(&mut self) -> Tensor {
-        let batch = self.batch();
-        let extent = self.data.as_ref().map_or(1, |d| d.batch);
+        let (batch, extent) = (self.batch(), self.batch_extent());
         let ty = Type::new(DType::F32, vec![Dim { axis: batch, extent }]).expect("one axis");
         let valid = self.input(InputRole::Valid, ty);
         self.streamed(valid)

@@ -3,7 +3,7 @@ use crate::elab::{Context, Elab, Eval, Failed, RunLength};
 use crate::scope::{Env, Scope};
 use crate::value::{Spanned, Tensor, Value};
 use crate::watch::{self, Watched};
-use crate::{groups, names};
+use crate::{groups, names, part_loss};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
@@ -299,7 +299,7 @@ fn loss_term<'a>(elab: &mut Elab<'a>, name: &str, term: &Spanned<'a>) -> Eval<()
 }
 
 /// The loss, or the entries of a record of terms, with their places.
-fn terms<'a>(
+pub(crate) fn terms<'a>(
     elab: &mut Elab<'a>,
     expr: &'a ast::Expr,
     named: &Named<'a>,
@@ -358,12 +358,11 @@ fn metric_values<'a>(
     if let Some(expr) = key(elab, train, "loss") {
         let mut sum: Option<Tensor> = None;
         let mut several = vec![];
-        for (name, term) in terms(elab, expr, named)? {
-            let tensor = elab.finished(&term)?.stored();
+        for (name, tensor) in part_loss::terms_over_the_part(elab, expr, named)? {
             several.push((format!("loss.{name}").into(), tensor));
             sum = Some(match sum {
                 None => tensor,
-                Some(sum) => elab.scalar(Scalar::Add, &[sum, tensor], term.span)?,
+                Some(sum) => elab.scalar(Scalar::Add, &[sum, tensor], expr.span)?,
             });
         }
         results.extend(sum.map(|s| ("loss".into(), s)));

@@ -7,8 +7,8 @@ use stmc_model::Request;
 
 fn program(settings: &str) -> String {
     format!(
-        "use std.loss.{{mse, l1, huber, log_cosh, bce, entropy, bce_with_logits, dice, ssim, ssim_mse, gabor, hessian, cross_entropy, focal, boundary_weight, seasonal_weight}}
-use std.metric.{{rmse, bias, csi, pod, far, fss, psnr, r2}}
+        "use std.loss.{{mse, l1, huber, log_cosh, bce, entropy, bce_with_logits, dice, ssim, ssim_mse, gabor, hessian, cross_entropy, focal, boundary_weight, seasonal_weight, smooth_l1, polar, quantile_loss, quantile_weight, quantile_weighted_mse}}
+use std.metric.{{rmse, bias, csi, pod, far, fss, psnr, r2, accuracy, confusion, macro_recall, macro_f1, top_k}}
 use std.optim.Adam
 axes space = (row, col)
 data radar {{
@@ -35,6 +35,21 @@ const Y: [f64; 8] = [0.0, 1.0, 0.6, 0.2, 0.5, 0.3, 1.0, 0.0];
 
 fn mean(f: impl Fn(f64, f64) -> f64) -> f64 {
     P.iter().zip(&Y).map(|(p, y)| f(*p, *y)).sum::<f64>() / 8.0
+}
+
+/// Weights 2, 1.5, 1, 1, 1.5, 2 between the quantiles 0.1, 0.25, 0.5, 0.75, 0.9 of y.
+fn weighted_by_quantile(p: &[f64], y: &[f64]) -> f64 {
+    let mut sorted = y.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let edge = |q: f64| {
+        let place = q * (y.len() - 1) as f64;
+        let (low, part) = (place.floor() as usize, place.fract());
+        sorted[low] + part * (sorted[(low + 1).min(y.len() - 1)] - sorted[low])
+    };
+    let edges = [0.1, 0.25, 0.5, 0.75, 0.9].map(edge);
+    let weight = |y: f64| [2.0, 1.5, 1.0, 1.0, 1.5, 2.0][edges.iter().filter(|e| y > **e).count()];
+    let top: f64 = p.iter().zip(y).map(|(p, y)| weight(*y) * (p - y).powi(2)).sum();
+    top / y.iter().map(|y| weight(*y)).sum::<f64>()
 }
 
 #[test]
@@ -67,6 +82,13 @@ fn losses_have_their_values() {
                 -(1.0 - l.exp()).powi(2) * l
             }),
         ),
+        (
+            "smooth_l1(q, y, beta: 0.3)",
+            e(|e| if e.abs() <= 0.3 { 0.5 * e * e / 0.3 } else { e.abs() - 0.15 }),
+        ),
+        ("quantile_loss(q, y, tau: 0.9)", mean(|p, y| if y > p { 0.9 * (y - p) } else { 0.1 * (p - y) })),
+        ("quantile_weighted_mse(q, y)", weighted_by_quantile(&P, &Y)),
+        ("quantile(abs(q - y), 0.75)", 0.325),
         ("mse(q, y) * seasonal_weight(0.54)", 1.5 * e(|e| e * e)),
         ("{ a: 2 * mse(q, y), b: l1(q, y) }", 2.0 * e(|e| e * e) + e(f64::abs)),
     ];
@@ -87,7 +109,9 @@ fn losses_have_their_values() {
 #[test]
 fn losses_of_maps_are_zero_without_error() {
     let ring = "mse(q, y, weight: boundary_weight(y, ring: 2, weight: 3))";
-    for loss in ["ssim(q, y, range: 1) - 1", "gabor(q, y)", "hessian(q, y)", "ssim_mse(q, y)", ring] {
+    for loss in
+        ["ssim(q, y, range: 1) - 1", "polar(q, y)", "gabor(q, y)", "hessian(q, y)", "ssim_mse(q, y)", ring]
+    {
         let text = program(&format!("loss = {loss}")).replace("size: 2", "size: 12");
         let module = module(&text, Request::Step);
         let map: Vec<f64> = (0..288).map(|i| ((i * 5) % 13) as f64 / 13.0).collect();
@@ -102,10 +126,21 @@ fn losses_of_maps_are_zero_without_error() {
 
 /// The three samples of a part in two batches: the second is padded with nonsense.
 pub fn over_a_part(module: &Module, metric: &Metric, p: &[f64], y: &[f64]) -> Vec<f64> {
+    over_batches(module, metric, p, y, |_| vec![77.0; 4])
+}
+
+/// The same with other padding, made of all there is.
+fn over_batches(
+    module: &Module,
+    metric: &Metric,
+    p: &[f64],
+    y: &[f64],
+    padding: fn(&[f64]) -> Vec<f64>,
+) -> Vec<f64> {
     let eval = module.entry("eval").expect("there is an eval");
     let slab = |all: &[f64], batch: usize| match batch {
         0 => all[..8].to_vec(),
-        _ => [&all[8..12], &[77.0; 4]].concat(),
+        _ => [&all[8..12], &padding(all)].concat(),
     };
     let mut combined: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for (batch, valid) in [(0, vec![1.0, 1.0]), (1, vec![1.0, 0.0])] {
@@ -153,6 +188,16 @@ fn metrics_are_those_of_the_whole_part() {
     let mse = sum(&|p, y| (p - y).powi(2)) / 12.0;
     let (hits, either) = (count(&|p, y| p >= 0.5 && y >= 0.5), count(&|p, y| p >= 0.5 || y >= 0.5));
     let mean_y = sum(&|_, y| y) / 12.0;
+    let accuracy = "accuracy(stack(q, 1 - q, along: channel), i32(y > 0.5))";
+    let accurate = count(&|p, y| (p < 0.5) == (y > 0.5)) / 12.0;
+    // Of class 0 is what is not above 0.5, and taken for it is what is not below 0.5: of equals the first counts.
+    let pair = |truth: bool, guess: bool| count(&|p, y| (y > 0.5) == truth && (p < 0.5) == guess);
+    let confusion = [pair(false, false), pair(false, true), pair(true, false), pair(true, true)];
+    let [a, b, c, d] = confusion;
+    let (recall, f1) = (
+        (a / (a + b) + d / (c + d)) / 2.0,
+        (2.0 * a / (2.0 * a + b + c) + 2.0 * d / (2.0 * d + b + c)) / 2.0,
+    );
     let worst = |sample: usize, col: usize| {
         let error = |row: usize| (p[sample * 4 + row * 2 + col] - y[sample * 4 + row * 2 + col]).abs();
         error(0).max(error(1))
@@ -191,6 +236,11 @@ fn metrics_are_those_of_the_whole_part() {
             vec![sum(&|p, y| p * y.powi(3))],
         ),
         ("dot(q, y, over: (batch, row, col))", vec![sum(&|p, y| p * y)]),
+        (accuracy, vec![accurate]),
+        ("confusion(stack(q, 1 - q, along: channel), i32(y > 0.5))", confusion.to_vec()),
+        ("macro_recall(stack(q, 1 - q, along: channel), i32(y > 0.5))", vec![recall]),
+        ("macro_f1(stack(q, 1 - q, along: channel), i32(y > 0.5))", vec![f1]),
+        ("top_k(stack(q, 1 - q, 2 + 0 * q, along: channel), i32(y > 0.5), k: 2)", vec![accurate]),
     ];
     for (metric, expected) in cases {
         let settings = format!("loss = mse(q, y)\nmetrics = {{ value: {metric} }}");
@@ -213,4 +263,20 @@ fn entries_use_earlier_ones_and_a_called_name_is_the_function() {
     );
     let one = over_a_part(&module, &metrics[1], &p, &y)[0];
     assert_close("twice", &over_a_part(&module, &metrics[2], &p, &y), &[2.0 * one]);
+}
+
+/// What is no sum over samples is evaluated batch by batch; the padding of the last one repeats its last sample.
+#[test]
+fn a_loss_that_needs_a_whole_batch_is_the_mean_of_the_batches() {
+    let module = module(&program("loss = { a: quantile_weighted_mse(q, y), b: mse(q, y) }"), Request::Train);
+    let metrics = &module.train.as_ref().expect("it trains").metrics;
+    let p: Vec<f64> = (0..12).map(|i| ((i * 7) % 11) as f64 / 10.0).collect();
+    let y: Vec<f64> = (0..12).map(|i| ((i * 5 + 2) % 11) as f64 / 10.0).collect();
+    let last = |all: &[f64]| all[8..12].to_vec();
+    let found = over_batches(&module, &metrics[0], &p, &y, last)[0];
+    let twice = |x: &[f64]| [&x[8..], &x[8..]].concat();
+    let weighted =
+        (2.0 * weighted_by_quantile(&p[..8], &y[..8]) + weighted_by_quantile(&twice(&p), &twice(&y))) / 3.0;
+    let mse = p.iter().zip(&y).map(|(p, y)| (p - y).powi(2)).sum::<f64>() / 12.0;
+    assert_close("loss", &[found], &[weighted + mse]);
 }
