@@ -6,3 +6,5 @@ pub mod lab;
 
 pub mod agree;
 pub mod devices;
+pub mod fault;
+pub mod mutate;

@@ -2,6 +2,9 @@
 //! 02 axes, 03 reductions, 04 stages, 05 layers and weights, 06 scans, 07 missing and periodic, 08 train, 09 data.
 use crate::Severity;
 
+/// `--- CODE`, a wrong program, `=>`, the right one.
+const EXAMPLES: &str = include_str!("examples.txt");
+
 macro_rules! codes {
     ($($name:ident: $title:literal, $explain:literal;)*) => {
         /// A row of the table.
@@ -85,9 +88,11 @@ codes! {
     E0903: "a data source cannot be read", "The file is missing, damaged or of a format that is not supported.";
     E0904: "a part of the split has no sample", "No sample lies wholly in this part.";
     E0905: "the data block cannot be understood", "An entry of `data` is not of the expected form.";
+    W0401: "a value is never used", "The value is named in a declaration and does not occur again there. Use it, or take it out.";
     W0501: "a parameter never reaches the loss", "The parameter has no path to any term of the loss: it is never trained, but it counts.";
     W0903: "parts share what they read", "Samples of two parts differ only along an axis that a field lacks, such as the members of an ensemble: what is read of that field is the same in both, and a model can learn it by heart. Tell the parts by another axis.";
     W0702: "the two sums do not cover the same cells", "The numerator skips what is missing, the denominator does not. `mean(x, weight: w)` takes both over the same cells.";
+    W0802: "a schedule is longer than the training", "The duration given to a schedule exceeds the training: what comes later does not happen. `100%` is the whole training.";
     W0801: "a partial batch is dropped", "Training uses whole batches; evaluation uses every sample.";
     W0902: "samples straddle the parts", "A sample belongs to a part only if its whole footprint does. Those that straddle are dropped.";
 }
@@ -96,6 +101,22 @@ impl Code {
     /// Codes that begin with W are warnings.
     pub fn severity(self) -> Severity {
         if self.name().starts_with('W') { Severity::Warning } else { Severity::Error }
+    }
+
+    /// Whether it is about what the data alone tell, such as extents: it says nothing where they are not there.
+    pub fn is_of_data(self) -> bool {
+        use Code::*;
+        let of_data = [
+            E0201, E0206, E0207, E0208, E0405, E0505, E0901, E0902, E0904, E0905, W0801, W0802, W0902, W0903,
+        ];
+        of_data.contains(&self)
+    }
+
+    /// A program that leads to it, and the same put right. What an example needs and does not show (data, a model) is
+    /// what every program has.
+    pub fn example(self) -> (&'static str, &'static str) {
+        let found = EXAMPLES.split("--- ").find_map(|e| e.strip_prefix(self.name())?.split_once("\n=>\n"));
+        found.map_or(("", ""), |(wrong, right)| (wrong.trim(), right.trim()))
     }
 
     /// The code of that name, in any case. `None`: there is no such code.

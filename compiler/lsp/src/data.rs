@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 use stmc_base::schema::{Coordinates, SchemaAxis, SourceSchema, Variable, VariableRef};
-use stmc_base::{Code, Diagnostic, Schema, Severity};
+use stmc_base::{Diagnostic, Schema, Severity};
 use stmc_data::{DataError, Dataset, Samples, Source};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_model::{Counts, Resolved, Settings};
@@ -13,23 +13,6 @@ use stmc_syntax::ast::{self, DataKind, ExprKind, ItemKind};
 
 /// The extent of an axis that nobody knows: many powers of two divide it.
 const EXTENT: usize = 64;
-
-/// Messages that say nothing where extents are made up.
-const OF_EXTENTS: &[Code] = &[
-    Code::E0201,
-    Code::E0206,
-    Code::E0207,
-    Code::E0208,
-    Code::E0405,
-    Code::E0505,
-    // Names, dates and columns are known by the data alone.
-    Code::E0901,
-    Code::E0902,
-    Code::E0905,
-    Code::E0904,
-    Code::W0801,
-    Code::W0902,
-];
 
 /// Sources in the order of the `from` lines. The same ones are the same data: a file that has changed is opened anew.
 type Opened = Vec<Arc<dyn Source>>;
@@ -67,7 +50,7 @@ impl Bound {
     pub(crate) fn messages_with(mut self, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let sound = self.diagnostics.iter().all(|d| d.severity() == Severity::Warning);
         if self.guessed || !sound {
-            found.retain(|d| !OF_EXTENTS.contains(&d.code));
+            found.retain(|d| !d.code.is_of_data());
         }
         self.diagnostics.extend(found);
         self.diagnostics
@@ -96,7 +79,7 @@ pub(crate) fn bind(resolved: &Resolved, settings: &Settings, path: &Path, cache:
         }
         Err(wrong) => {
             let guessed = bound.guessed;
-            bound.diagnostics.extend(wrong.into_iter().filter(|d| !guessed || !OF_EXTENTS.contains(&d.code)));
+            bound.diagnostics.extend(wrong.into_iter().filter(|d| !guessed || !d.code.is_of_data()));
         }
     }
     bound

@@ -30,13 +30,13 @@ impl<'a> Elab<'a> {
                 self.by_axis_binary(op, op_span, &left, &right)
             }
             (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Add => {
-                Ok(Value::Position(*binder, k.saturating_add(*i)))
+                Ok(Value::Position(*binder, far(k.saturating_add(*i))))
             }
             (Value::Int(i), Value::Position(binder, k)) if op == BinaryOp::Add => {
-                Ok(Value::Position(*binder, k.saturating_add(*i)))
+                Ok(Value::Position(*binder, far(k.saturating_add(*i))))
             }
             (Value::Position(binder, k), Value::Int(i)) if op == BinaryOp::Sub => {
-                Ok(Value::Position(*binder, k.saturating_sub(*i)))
+                Ok(Value::Position(*binder, far(k.saturating_sub(*i))))
             }
             (Value::Tensor(_), _) | (_, Value::Tensor(_)) => {
                 self.tensor_binary(op, op_span, &left, &right, span).map(Value::Tensor)
@@ -404,6 +404,12 @@ impl<'a> Elab<'a> {
         let names: Vec<String> = axes.iter().map(|a| self.axis_name(*a)).collect();
         if names.len() == 1 { names[0].clone() } else { format!("({})", names.join(", ")) }
     }
+}
+
+/// Where a sample variable points: beyond all data, but far from overflow.
+fn far(k: i64) -> i64 {
+    const END: i64 = 1 << 40;
+    k.clamp(-END, END)
 }
 
 fn int_binary<'a>(op: BinaryOp, a: i64, b: i64) -> Value<'a> {

@@ -197,6 +197,11 @@ impl<'a> Elab<'a> {
             }
             _ => match self.eval(expr, env)? {
                 Value::Axes(axes) => Ok(axes),
+                Value::Int(_) => {
+                    let message = "this is a number, but an axis is needed here";
+                    let diagnostic = Diagnostic::new(Code::E0403, expr.span, message);
+                    Err(self.error(diagnostic.help("axes have names and no order: `over: time`")))
+                }
                 other => Err(self.wrong_kind(&other, "an axis", expr.span)),
             },
         }

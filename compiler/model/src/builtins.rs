@@ -4,7 +4,7 @@ use crate::call::Operand;
 use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scope::Env;
 use crate::value::{Spanned, Tensor, Value};
-use crate::{interpolate, names, order, pointwise, reduce, shape};
+use crate::{habits, interpolate, names, order, pointwise, reduce, shape};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::AxisId;
 use stmc_syntax::ast::{self, Arg};
@@ -413,13 +413,7 @@ impl<'a> Elab<'a> {
         let message = format!("`{}` has no argument `{word}`", builtin.name);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);
         let names = builtin.parameters.iter().map(|p| p.name);
-        let takes_axes = names.clone().any(|n| n == "over");
-        if takes_axes && matches!(&*word, "dim" | "axis" | "axes" | "keepdim" | "keepdims") {
-            let diagnostic = diagnostic.help("name the axes that go: `over: time`");
-            let keeps = word.starts_with("keep");
-            return self.error(if keeps { diagnostic } else { diagnostic.fix(label.span, "over") });
-        }
-        self.error(diagnostic.help_at(label.span, names::near_or_all(&word, "its arguments are", names)))
+        self.error(habits::instead(diagnostic, &word, label.span, names))
     }
 
     fn read(&mut self, kind: Kind, operand: &Operand<'a>) -> Eval<Given<'a>> {

@@ -3,7 +3,7 @@ use crate::axis::{Naming, label_word};
 use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scope::{Env, Scope};
 use crate::value::{Closure, Layer, Rule, Spanned, Tensor, Value, show};
-use crate::{arith, names};
+use crate::{arith, habits, names};
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
@@ -194,25 +194,32 @@ impl<'a> Elab<'a> {
     ) -> Eval<Vec<(Arc<str>, Value<'a>)>> {
         let operands = self.match_arguments(callee, parameters, piped, args, env, span)?;
         let mut bound = vec![];
+        // Every argument is looked at, for mistakes of its own.
+        let mut failed = false;
         for (parameter, operand) in parameters.iter().zip(operands) {
             let value = match operand {
                 Some(operand) => self.argument(parameter, &operand, scope),
                 None => {
                     let default = parameter.default.as_ref().expect("missing arguments were refused");
-                    self.argument(parameter, &Operand::Expr(default, scope.clone()), scope)
+                    // A default that does not fit here is shown at the call that relies on it.
+                    self.calls.push(span);
+                    let value = self.argument(parameter, &Operand::Expr(default, scope.clone()), scope);
+                    self.calls.pop();
+                    value
                 }
             };
             let value = match value {
                 Ok(value) => value,
-                Err(failed) => {
+                Err(Failed) => {
                     self.bind(scope, &parameter.name, Value::Failed);
-                    return Err(failed);
+                    failed = true;
+                    continue;
                 }
             };
             self.bind(scope, &parameter.name, value.clone());
             bound.push((parameter.name.text.clone(), value));
         }
-        Ok(bound)
+        if failed { Err(Failed) } else { Ok(bound) }
     }
 
     /// Which operand belongs to which parameter. `None`: its default.
@@ -286,10 +293,7 @@ impl<'a> Elab<'a> {
         let message = format!("`{}` has no argument `{word}`", callee.text);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);
         let names = parameters.iter().map(|p| &*p.name.text);
-        if &*word == "dim" {
-            return self.error(diagnostic.help("axes have names here: `over: time`"));
-        }
-        self.error(diagnostic.help_at(label.span, names::near_or_all(&word, "its arguments are", names)))
+        self.error(habits::instead(diagnostic, &word, label.span, names))
     }
 
     /// An argument as its parameter's type wants it.
@@ -366,7 +370,14 @@ impl<'a> Elab<'a> {
             (TypeKind::Each(inner), _) => return self.coerce(Spanned { value, span }, inner, name, env),
         };
         let message = format!("`{name}` takes {wanted}, this is {}", value.kind());
-        Err(self.fail(Code::E0403, span, message))
+        let diagnostic = Diagnostic::new(Code::E0403, span, message);
+        // `Linear(3, 4)`
+        Err(self.error(match (&ty.kind, &value) {
+            (TypeKind::Tensor { dtype: Some(DType::Bool), .. }, Value::Int(_)) => diagnostic.help(
+                "write `true` or `false`; a layer is told what it makes, what comes in is read off the tensor",
+            ),
+            _ => diagnostic,
+        }))
     }
 
     /// `None`: the value is not of the type.
@@ -680,12 +691,9 @@ impl<'a> Elab<'a> {
 
     /// `x.channel`: an extent; of an alias, one for each axis.
     fn extents(&mut self, tensor: Tensor, name: &ast::Name, span: Span, env: &Env<'a>) -> Eval<Value<'a>> {
-        if matches!(&*name.text, "shape" | "size" | "ndim" | "dtype") && !self.is_axis(&name.text, env) {
-            let diagnostic =
-                Diagnostic::new(Code::E0205, name.span, format!("a tensor has no `{}`", name.text));
-            return Err(self.error(diagnostic.help(
-                "`x.time` is the extent of an axis, `size(x, over: axes(x))` the number of elements",
-            )));
+        if let Some(help) = habits::of_member(&name.text).filter(|_| !self.is_axis(&name.text, env)) {
+            let message = format!("a tensor has no `{}`", name.text);
+            return Err(self.error(Diagnostic::new(Code::E0104, name.span, message).help(help)));
         }
         let axes = self.axis_word(name, env, Naming::Old)?;
         let mut by = vec![];

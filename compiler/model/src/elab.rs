@@ -116,6 +116,15 @@ pub(crate) struct RunLength {
     pub steps: usize,
 }
 
+impl RunLength {
+    /// `20 epochs`, or `500 steps` where that is no number of epochs.
+    pub(crate) fn show(self, steps: f64) -> String {
+        let epochs = steps / self.steps_per_epoch as f64;
+        let (n, unit) = if epochs.fract() == 0.0 { (epochs, "epoch") } else { (steps, "step") };
+        format!("{n} {unit}{}", if n == 1.0 { "" } else { "s" })
+    }
+}
+
 /// A graph under construction.
 pub(crate) struct Frame {
     pub builder: Builder,
@@ -235,6 +244,12 @@ impl<'a> Elab<'a> {
         if !self.diagnostics.iter().any(|d| same(&d)) {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Where the user's text led to a place.
+    pub(crate) fn users_place(&self, span: Span) -> Span {
+        let call = self.calls.iter().rev().find(|s| !self.in_library(**s));
+        call.copied().filter(|_| self.in_library(span)).unwrap_or(span)
     }
 
     pub(crate) fn in_library(&self, span: Span) -> bool {

@@ -95,7 +95,11 @@ pub fn elaborate(
     counts: &Counts,
     request: Request,
 ) -> Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>> {
-    run(resolved, settings, |elab| module(elab, plan, counts, request))
+    run(resolved, settings, |elab| {
+        let made = module(elab, plan, counts, request)?;
+        elab.diagnostics.extend(resolved.warnings.iter().cloned());
+        Ok(made)
+    })
 }
 
 /// Elaborates for an editor: the messages of `elaborate`, and what the places in the text turned out to be.
@@ -111,7 +115,7 @@ pub fn inspect(
         let made = module(elab, plan, counts, Request::Train);
         note_the_rest(elab, plan);
         elab.notes.take().into_iter().flatten().for_each(|(span, fact)| facts.add(span, fact));
-        made.map(|_| ())
+        made.map(|_| elab.diagnostics.extend(resolved.warnings.iter().cloned()))
     };
     let diagnostics = match run(resolved, settings, work) {
         Ok(((), warnings)) => warnings,
@@ -159,6 +163,7 @@ pub(crate) fn run<'a, T: Send>(
     let phase = move || {
         let mut elab = Elab::new(resolved, settings, Rc::new(RefCell::new(Axes::default())));
         let result = work(&mut elab);
+        elab.diagnostics.sort_by_key(|d| d.labels[0].span);
         let (errors, warnings): (Vec<_>, Vec<_>) =
             elab.diagnostics.drain(..).partition(|d| d.severity() == Severity::Error);
         match result {
@@ -193,17 +198,26 @@ fn module<'a>(
         part_types(elab, decl, &mut work)?;
     }
     let Ok(settings) = tuned.and(settings) else {
-        // The model has mistakes of its own, if any: all are told in one run.
+        // The model, the loss and the metrics have mistakes of their own, if any: all are told in one run.
+        let told = elab.diagnostics.len();
         if let Some(model) = model {
-            prediction(elab, model, &mut work)?;
+            let _ = entries(elab, model, train, request, &mut work);
         }
+        let _ = rules_of_broken(elab, train);
+        // A setting that seems to lack is perhaps the one that is misspelt.
+        let found = elab.diagnostics.split_off(told);
+        elab.diagnostics.extend(found.into_iter().filter(|d| d.code != Code::E0802));
         return Err(Failed);
     };
-    let metrics = match model {
-        Some(model) => entries(elab, model, train, request, &mut work)?,
-        None => Ok(vec![]),
+    let made = match model {
+        Some(model) => entries(elab, model, train, request, &mut work),
+        None => Ok(Ok(vec![])),
     };
-    let rules = train.map(|t| groups::rules(elab, t)).transpose()?;
+    let rules = match made.is_ok() {
+        true => train.map(|t| groups::rules(elab, t)).transpose(),
+        false => rules_of_broken(elab, train),
+    };
+    let (metrics, rules) = (made?, rules?);
     let trained = work.entries.iter().find(|e| e.name == "train");
     trained.map_or(Ok(()), |entry| groups::check_terms(elab, entry))?;
     elab.counted = model.map(|m| m.name.text.to_string());
@@ -244,6 +258,15 @@ fn check_watched(elab: &mut Elab<'_>, plan: &train::Plan, metrics: &[Metric]) ->
     plan.keep.as_ref().map_or(Ok(()), |(keep, span)| watch::check_number(elab, keep, *span, metrics))
 }
 
+/// The optimizers of a model with mistakes: which weights it has is not known, so no group is held against them.
+fn rules_of_broken<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Option<Rules>> {
+    let told = elab.diagnostics.len();
+    let rules = train.map(|t| groups::rules(elab, t)).transpose();
+    let found = elab.diagnostics.split_off(told);
+    elab.diagnostics.extend(found.into_iter().filter(|d| d.code != Code::E0807));
+    rules
+}
+
 /// The model's entries, as far as they are asked for and the file has what they need. The metrics' mistakes are given
 /// apart: more of the file can be checked in spite of them.
 fn entries<'a>(
@@ -253,13 +276,13 @@ fn entries<'a>(
     request: Request,
     work: &mut Work,
 ) -> Eval<Eval<Vec<Metric>>> {
-    let mut metrics = Ok(vec![]);
+    let (mut trained, mut metrics) = (Ok(()), Ok(vec![]));
     if let Some(train) = train
         && (elab.data.is_some() || work.named)
     {
         let parts = part_names(elab);
         train::check_inputs(elab, model, &parts)?;
-        training(elab, model, train, work)?;
+        trained = training(elab, model, train, work);
         if request == Request::Train {
             metrics = evaluation(elab, model, train, work);
         }
@@ -267,7 +290,7 @@ fn entries<'a>(
     if request == Request::Train {
         prediction(elab, model, work)?;
     }
-    Ok(metrics)
+    trained.map(|()| metrics)
 }
 
 /// What is made on the way.
@@ -452,7 +475,11 @@ fn training<'a>(
 ) -> Eval<()> {
     elab.begin_entry(true);
     elab.masks = work.named;
-    let named = applied(elab, model, work)?;
+    let Ok(named) = applied(elab, model, work) else {
+        let parts = parts(elab, work)?;
+        train::look_over(elab, train, model, &parts);
+        return Err(Failed);
+    };
     train::losses(elab, train, &named)?;
     work.live = live_weights(elab);
     if work.named {
@@ -605,9 +632,14 @@ fn order(elab: &Elab<'_>, tensor: Tensor, declared: Option<Vec<AxisId>>) -> Vec<
 
 /// The weights that the losses' graph reads.
 fn live_weights(elab: &Elab<'_>) -> Vec<ParamId> {
-    let outputs: Vec<NodeId> = elab.outputs.iter().map(|o| o.0).collect();
-    let graph = elab.frames[0].builder.finish(outputs);
-    let live = graph.live();
+    let graph = elab.frames[0].builder.graph();
+    let mut live = vec![false; graph.nodes.len()];
+    elab.outputs.iter().for_each(|o| live[o.0.index()] = true);
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        if live[i] && !groups::stops(&node.op) {
+            node.args.iter().for_each(|a| live[a.index()] = true);
+        }
+    }
     let of = |(role, node): &(InputRole, NodeId)| match role {
         InputRole::Param(id) if live[node.index()] => Some(*id),
         _ => None,
@@ -616,17 +648,23 @@ fn live_weights(elab: &Elab<'_>) -> Vec<ParamId> {
 }
 
 fn warn_of_dead_weights(elab: &mut Elab<'_>, work: &Work) {
-    let dead: Vec<_> = elab
-        .weights
-        .params
-        .iter()
-        .enumerate()
-        .filter(|(i, p)| p.is_trained() && !work.live.contains(&ParamId::from_index(*i)))
-        .map(|(_, p)| (p.path.clone(), p.span))
-        .collect();
-    for (path, span) in dead {
-        let message = format!("`{path}` never reaches the loss: it counts, but is not trained");
-        elab.report(Diagnostic::new(Code::W0501, span, message));
+    let mut dead: Vec<(Span, Vec<String>)> = vec![];
+    for (i, (param, place)) in elab.weights.params.iter().zip(&elab.weights.places).enumerate() {
+        if param.buffer || !param.is_trained() || work.live.contains(&ParamId::from_index(i)) {
+            continue;
+        }
+        match dead.iter_mut().find(|(span, _)| span == place) {
+            Some((_, paths)) => paths.push(param.path.clone()),
+            None => dead.push((*place, vec![param.path.clone()])),
+        }
+    }
+    for (place, paths) in dead {
+        let what = crate::names::listed(paths.iter().map(String::as_str));
+        let message = match paths.len() {
+            1 => format!("{what} never reaches the loss: it counts, but is not trained"),
+            _ => format!("{what} never reach the loss: they count, but are not trained"),
+        };
+        elab.report(Diagnostic::new(Code::W0501, place, message));
     }
 }
 

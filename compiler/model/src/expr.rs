@@ -4,7 +4,7 @@ use crate::elab::{Context, Elab, Eval, Failed};
 use crate::resolve::{Binding, ItemRef, twice};
 use crate::scope::{Env, Scope};
 use crate::value::{Closure, Spanned, Value, show};
-use crate::{builtins, names};
+use crate::{builtins, habits, names};
 use std::rc::Rc;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span, date};
@@ -140,10 +140,15 @@ impl<'a> Elab<'a> {
             let diagnostic = Diagnostic::new(Code::E0401, span, message);
             return self.error(diagnostic.help(format!("`out.{name}` or `sample.{name}`")));
         }
+        let library = library_module(name);
+        if let (Some(help), None) = (habits::of_name(name), library) {
+            let message = format!("there is no `{name}` here");
+            return self.error(Diagnostic::new(Code::E0104, span, message).help(help));
+        }
         let mut diagnostic = Diagnostic::new(Code::E0401, span, format!("`{name}` is not defined"));
         if let Some(near) = near {
             diagnostic = diagnostic.help_at(span, near);
-        } else if let Some(module) = library_module(name) {
+        } else if let Some(module) = library {
             diagnostic = diagnostic.help(format!("`use {module}.{name}` at the top of the file"));
             if let Some(last) = self.last_import(env.unit) {
                 diagnostic = diagnostic.fix(last, format!("\nuse {module}.{name}"));
@@ -538,6 +543,14 @@ impl<'a> Elab<'a> {
                 let message = format!("{} names for a list of {}", names.len(), l.len());
                 let diagnostic = Diagnostic::new(Code::E0403, pattern.span(), message);
                 Err(self.error(diagnostic.label(value.span, format!("a list of {}", l.len()))))
+            }
+            Value::Record(entries) => {
+                let message = "a record's entries go by their names, not by their places";
+                let mut diagnostic = Diagnostic::new(Code::E0403, pattern.span(), message);
+                if let Some((first, _)) = entries.first() {
+                    diagnostic = diagnostic.help(format!("`let r = …`, then `r.{first}`"));
+                }
+                Err(self.error(diagnostic))
             }
             other => Err(self.wrong_kind(&other, "a list", value.span)),
         }

@@ -1,14 +1,16 @@
 //! Scalars on the host: schedules and what is computed from them, the step number and what they carry, in f64.
+use crate::axis::label_word;
 use crate::elab::{Context, Elab, Eval, Failed};
 use crate::scan::{Body, Primed};
 use crate::scope::{Env, Scope};
 use crate::value::{Spanned, Value};
-use stmc_base::{Code, Span};
+use std::sync::Arc;
+use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::HostExpr;
 use stmc_ir::host::{HostBinary, HostUnary, STEP};
 use stmc_ir::module::{HostState, Watch};
 use stmc_ir::ops::Scalar;
-use stmc_syntax::ast::{self, BinaryOp};
+use stmc_syntax::ast::{self, BinaryOp, StaticType, TypeKind};
 
 /// A schedule with a state. Names are those in its text.
 #[derive(Clone, PartialEq)]
@@ -101,7 +103,8 @@ impl<'a> Elab<'a> {
     ) -> Eval<Value<'a>> {
         let top = self.tops[unit].clone();
         let scope = Scope::body(&top, &self.path());
-        self.bind_parameters(&decl.name, &decl.settings, &[], args, env, &scope, span)?;
+        let settings = self.bind_parameters(&decl.name, &decl.settings, &[], args, env, &scope, span)?;
+        self.warn_of_horizon(decl, args, &settings);
         scope.define(&decl.time.text, Value::Host(HostExpr::var(STEP)), decl.time.span);
         self.calls.push(span);
         let place = std::mem::replace(&mut self.place, Context::Schedule);
@@ -113,6 +116,35 @@ impl<'a> Elab<'a> {
         self.place = place;
         self.calls.pop();
         value
+    }
+
+    /// What begins after the training has ended does not happen: `over: 100 epochs` in a run of 20.
+    fn warn_of_horizon(
+        &mut self,
+        decl: &'a ast::ScheduleDecl,
+        args: &'a [ast::Arg],
+        settings: &[(Arc<str>, Value<'a>)],
+    ) {
+        let Some(length) = self.length else { return };
+        for (i, (parameter, (name, value))) in decl.settings.iter().zip(settings).enumerate() {
+            let is_duration =
+                parameter.ty.as_ref().is_some_and(|t| t.kind == TypeKind::Static(StaticType::Duration));
+            let named = |a: &&ast::Arg| a.label.as_ref().and_then(label_word).is_some_and(|w| w == *name);
+            let by_place = args.get(i).filter(|a| a.label.is_none());
+            let Some(arg) = args.iter().find(named).or(by_place) else { continue };
+            if let (true, &Value::Float(steps)) = (is_duration, value)
+                && steps > length.steps as f64
+            {
+                let message = format!(
+                    "`{name}` is {}, and the training has {}: `{}` stops on the way",
+                    length.show(steps),
+                    length.show(length.steps as f64),
+                    decl.name.text
+                );
+                let diagnostic = Diagnostic::new(Code::W0802, arg.value.span, message);
+                self.report(diagnostic.help("`100%` is the whole training, however long it is"));
+            }
+        }
     }
 
     fn schedule_body(&mut self, decl: &'a ast::ScheduleDecl, scope: &Env<'a>, span: Span) -> Eval<Value<'a>> {

@@ -18,6 +18,7 @@ mod expr;
 mod facts;
 mod fit;
 mod groups;
+mod habits;
 mod host;
 mod initial;
 mod interpolate;

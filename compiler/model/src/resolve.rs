@@ -17,6 +17,8 @@ pub struct Resolved {
     pub(crate) axes: BTreeMap<Arc<str>, ProgramAxis>,
     /// Which of the main file's models is compiled.
     pub(crate) chosen: Choice,
+    /// What is odd in the user's texts.
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// An axis of the program.
@@ -115,12 +117,14 @@ pub fn resolve_what_parses(
         loaded: BTreeMap::new(),
         units: vec![],
         diagnostics: vec![],
+        warnings: vec![],
         broken: false,
     };
     loader.unit(main, "", false);
-    let Loader { loaded, units, mut diagnostics, broken, .. } = loader;
+    let Loader { loaded, units, warnings, mut diagnostics, broken, .. } = loader;
     let told = diagnostics.len();
-    let mut resolved = Resolved { units: vec![], axes: BTreeMap::new(), chosen: Choice::default() };
+    let (axes, chosen) = (BTreeMap::new(), Choice::default());
+    let mut resolved = Resolved { units: vec![], axes, chosen, warnings };
     let own: Vec<BTreeMap<Arc<str>, Binding>> =
         units.iter().enumerate().map(|(u, unit)| own_names(u, unit, &mut diagnostics)).collect();
     for (u, unit) in units.iter().enumerate() {
@@ -151,6 +155,7 @@ struct Loader<'a> {
     loaded: BTreeMap<String, usize>,
     units: Vec<Loaded>,
     diagnostics: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
     /// A text has mistakes.
     broken: bool,
 }
@@ -161,6 +166,9 @@ impl Loader<'_> {
         let parsed = (self.parse)(source, &text);
         self.diagnostics.extend(parsed.diagnostics);
         self.broken |= parsed.file.is_none();
+        if !library && parsed.file.is_some() {
+            self.warnings.extend(stmc_syntax::unused(source, &text));
+        }
         let nothing = || ast::File { doc: None, items: vec![], span: Span::new(source, 0, text.len()) };
         let file = parsed.file.or(parsed.remains).unwrap_or_else(nothing);
         let uses: Vec<ast::Use> = file.items.iter().filter_map(as_use).cloned().collect();

@@ -264,6 +264,40 @@ fn scope<'a>(elab: &mut Elab<'a>, named: &Named<'a>) -> Env<'a> {
     scope
 }
 
+/// Tells the mistakes of losses and metrics that have nothing to do with the model, which has mistakes of its own.
+pub(crate) fn look_over<'a>(
+    elab: &mut Elab<'a>,
+    train: &'a ast::TrainDecl,
+    model: &'a ast::ModelDecl,
+    parts: &[(Arc<str>, Value<'a>)],
+) {
+    let scope = Scope::body(&elab.tops[0].clone(), "");
+    for (name, value) in parts {
+        scope.define(name, value.clone(), train.model.span);
+    }
+    if let ast::TypeKind::Record(outputs) = &model.outputs.kind {
+        for output in outputs {
+            scope.define(&output.name.text, Value::Failed, output.name.span);
+        }
+    }
+    scope.define("out", Value::Failed, train.model.span);
+    scope.define("sample", Value::record(parts.to_vec()), train.model.span);
+    for key in ["loss", "metrics"] {
+        let Some(expr) = self::key(elab, train, key) else { continue };
+        let ExprKind::Record(record) = &expr.kind else {
+            let _ = elab.eval(expr, &scope);
+            continue;
+        };
+        for l in record.lets.iter().filter(|l| elab.let_statement(l, &scope).is_err()).collect::<Vec<_>>() {
+            l.pattern.names().iter().for_each(|n| scope.define(&n.text, Value::Failed, n.span));
+        }
+        for entry in &record.entries {
+            let _ = elab.eval(&entry.value, &scope);
+            scope.define(&entry.key.text, Value::Failed, entry.key.span);
+        }
+    }
+}
+
 /// The terms of the loss, each a scalar: outputs of the entry.
 pub(crate) fn losses<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, named: &Named<'a>) -> Eval<()> {
     let Some(expr) = key(elab, train, "loss") else {

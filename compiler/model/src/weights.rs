@@ -13,6 +13,8 @@ use stmc_syntax::ast;
 pub(crate) struct Weights {
     /// Numbered by `ParamId` until they are put in order.
     pub params: Vec<Param>,
+    /// Where in the user's text each was made.
+    pub places: Vec<Span>,
     /// Positions of declarations, by which they are ordered.
     order: Vec<Vec<u32>>,
 }
@@ -98,6 +100,8 @@ impl<'a> Elab<'a> {
                 let param =
                     Param { path, ty: ty.clone(), disk, init, optimizer: None, buffer: decl.buffer, span };
                 self.weights.params.push(param);
+                let place = self.users_place(span);
+                self.weights.places.push(place);
                 self.weights.order.push(order);
                 self.weights.params.len() - 1
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Schema, SourceId, Sources};
 use stmc_data::{Dataset, Samples};
-use stmc_ir::data::SourceSpec;
+use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_ir::{Module, Program};
 use stmc_model::{Counts, Request, Resolved, Settings};
 use stmc_passes::compile::{Gradients, compile};
@@ -81,6 +81,12 @@ pub fn check_file(path: impl AsRef<Path>, options: &Options) -> Result<Checked, 
     check_for(path.as_ref(), options, Request::Train, reach)
 }
 
+/// Checks a text as if it were the file `path`: what it imports and reads is looked for beside that.
+pub fn check_text(path: impl AsRef<Path>, text: &str, options: &Options) -> Result<Checked, Error> {
+    let (mut sources, main, id) = main_text(path.as_ref(), text);
+    check(&mut sources, &main, id, &beside(&main), options, Request::Train, Reach::All)
+}
+
 /// Checks and compiles a file for training, evaluation and prediction.
 pub fn compile_file(path: impl AsRef<Path>, options: &Options) -> Result<Compiled, Error> {
     let checked = check_for(path.as_ref(), options, Request::Train, Reach::One)?;
@@ -139,12 +145,17 @@ pub fn schema_of(path: impl AsRef<Path>, options: &Options) -> Result<Schema, Er
 }
 
 pub(crate) fn read_main(path: &Path) -> Result<(Sources, Main, SourceId), Error> {
+    let failed = |e| Error::World(format!("{}: {}", path.display(), reason(&e)));
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    Ok(main_text(path, &text))
+}
+
+fn main_text(path: &Path, text: &str) -> (Sources, Main, SourceId) {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| Error::World(format!("{name}: {}", reason(&e))))?;
     let mut sources = Sources::default();
     let id = sources.add(name.clone(), text);
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    Ok((sources, Main { name, folder }, id))
+    (sources, Main { name, folder }, id)
 }
 
 /// Reads what the main file imports.
@@ -304,33 +315,40 @@ impl File<'_> {
     }
 
     fn part(&self, resolved: &Resolved, settings: &Settings, known: &mut Known) -> Result<Part, Error> {
-        let mut warnings = vec![];
-        let (mut schema, mut data, mut plan, mut counts) = (None, None, None, Counts::default());
-        if resolved.has_data() {
-            let (found, opened) = self.opened(resolved, settings, known)?;
-            let made = stmc_model::data_plan(resolved, settings, &found).map_err(self.fail())?;
-            // A mistake in the `train` block is reported with all others, by `elaborate`.
-            let seed = stmc_model::seed(resolved, settings).unwrap_or(0);
-            let set = opened.map(|opened| Dataset::new(made.clone(), opened)).transpose();
-            let set = set.map_err(self.fail())?;
-            let samples = match &set {
-                Some(set) => Samples::of(set, seed),
-                None => Samples::index(&made, seed),
-            };
-            let samples = samples.map_err(|d| self.fail()(vec![d]))?;
-            warnings.extend(samples.warnings(&made));
-            let count = |(i, n): (usize, &String)| (n.clone(), samples.samples(i).len());
-            counts.parts = samples.names().iter().enumerate().map(count).collect();
-            counts.parts.insert("train".into(), samples.trained());
-            if let Some(set) = set.filter(|_| self.request == Request::Train) {
-                data = Some(Data { set: Arc::new(set), samples: Arc::new(samples) });
-            }
-            (schema, plan) = (Some(found), Some(made));
-        }
+        let bound = match resolved.has_data() {
+            true => self.bound(resolved, settings, known),
+            false => Ok(Bound::default()),
+        };
+        let bound =
+            bound.map_err(|error| with_mistakes_of_the_model(error, resolved, settings, self.request));
+        let Bound { schema, plan, data, counts, mut warnings } = bound?;
         let made = stmc_model::elaborate(resolved, settings, plan.as_ref(), &counts, self.request);
         let (module, more) = made.map_err(self.fail())?;
         warnings.extend(more);
         Ok(Part { module, warnings, schema, data })
+    }
+
+    /// The data block and its data.
+    fn bound(&self, resolved: &Resolved, settings: &Settings, known: &mut Known) -> Result<Bound, Error> {
+        let (schema, opened) = self.opened(resolved, settings, known)?;
+        let plan = stmc_model::data_plan(resolved, settings, &schema).map_err(self.fail())?;
+        // A mistake in the `train` block is reported with all others, by `elaborate`.
+        let seed = stmc_model::seed(resolved, settings).unwrap_or(0);
+        let set = opened.map(|opened| Dataset::new(plan.clone(), opened)).transpose();
+        let set = set.map_err(self.fail())?;
+        let samples = match &set {
+            Some(set) => Samples::of(set, seed),
+            None => Samples::index(&plan, seed),
+        };
+        let samples = samples.map_err(|d| self.fail()(vec![d]))?;
+        let mut bound = Bound { warnings: samples.warnings(&plan), ..Bound::default() };
+        let count = |(i, n): (usize, &String)| (n.clone(), samples.samples(i).len());
+        bound.counts.parts = samples.names().iter().enumerate().map(count).collect();
+        bound.counts.parts.insert("train".into(), samples.trained());
+        if let Some(set) = set.filter(|_| self.request == Request::Train) {
+            bound.data = Some(Data { set: Arc::new(set), samples: Arc::new(samples) });
+        }
+        Ok(Bound { schema: Some(schema), plan: Some(plan), ..bound })
     }
 
     /// What the data look like, and the data where nothing stands in for them. Sources are opened once for all phases.
@@ -368,6 +386,31 @@ fn within_runs(phases: &[Settings], parts: &[Part]) -> Option<Vec<Settings>> {
         trains[first..end].iter().map(|t| t.steps).sum()
     };
     Some(phases.iter().enumerate().map(|(n, phase)| phase.within_run(run(n))).collect())
+}
+
+/// A data block and its data.
+#[derive(Default)]
+struct Bound {
+    schema: Option<Schema>,
+    plan: Option<DataPlan>,
+    data: Option<Data>,
+    counts: Counts,
+    warnings: Vec<Diagnostic>,
+}
+
+/// What is wrong with the data is told together with what is wrong with the model, as far as that does not depend on
+/// the data.
+fn with_mistakes_of_the_model(
+    error: Error,
+    resolved: &Resolved,
+    settings: &Settings,
+    request: Request,
+) -> Error {
+    let Error::Program { sources, mut diagnostics } = error else { return error };
+    if let Err(more) = stmc_model::elaborate(resolved, settings, None, &Counts::default(), request) {
+        diagnostics.extend(more.into_iter().filter(|d| !d.code.is_of_data()));
+    }
+    Error::Program { sources, diagnostics }
 }
 
 type Opened = Vec<Arc<dyn stmc_data::Source>>;

@@ -11,6 +11,9 @@ mod recover;
 pub mod tokens;
 pub mod words;
 
+// What parses and is odd.
+mod unused;
+
 // Tree and text to text.
 mod dump;
 mod fmt;
@@ -18,3 +21,4 @@ mod fmt;
 pub use dump::dump;
 pub use fmt::format;
 pub use parse::{Parsed, parse};
+pub use unused::unused;

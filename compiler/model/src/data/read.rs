@@ -346,7 +346,8 @@ impl<'a> Elab<'a> {
             At::Span(binder, first, len) => Ok(moved(binder, first, len, true)),
             At::Fixed(i) => {
                 let start = if i < 0 { i + range.len as i64 } else { i };
-                let (start, _) = self.bounds((Some(start), Some(start + 1)), range.len, &what, span)?;
+                let (start, _) =
+                    self.bounds((Some(start), Some(start.saturating_add(1))), range.len, &what, span)?;
                 Ok(SlabRange { offset: range.offset + start as isize, len: 1, keep: false, ..range })
             }
             At::Range(a, b) => {

@@ -187,7 +187,10 @@ pub(super) enum Command {
     },
     /// The longer story of a diagnostic code
     #[command(after_help = "Example:\n  stmc explain E0202")]
-    Explain { code: String },
+    Explain {
+        /// Such as E0202; without it all are listed.
+        code: Option<String>,
+    },
     /// Serve an editor: messages while typing, hover, definitions, completion, renaming, formatting, remedies
     #[command(
         after_help = "It speaks the language server protocol on standard input and output. An editor starts it:

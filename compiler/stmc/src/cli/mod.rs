@@ -120,16 +120,33 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             fmt::run(&files, action, shared.message_format)
         }
         Command::Doc { name, html } => doc::run(name.as_deref(), html.as_deref()).and(done),
-        Command::Explain { code } => {
+        Command::Explain { code: None } => {
+            let lines = Code::ALL.iter().map(|c| format!("{c}  {}\n", c.title()));
+            print(&lines.collect::<String>())?;
+            done
+        }
+        Command::Explain { code: Some(code) } => {
             let found =
                 Code::find(&code).ok_or_else(|| Error::Usage(format!("there is no diagnostic `{code}`")))?;
-            println!("{found}: {}\n\n{}", found.title(), found.explanation());
+            print(&explanation(found))?;
             done
         }
         Command::Lsp => stmc_lsp::serve_stdio(stmc_lsp::library_folder()).map_err(Error::World).and(done),
         Command::Completions { shell } => shell::completions(shell).and(done),
         Command::Man { out } => shell::manual(out.as_deref()).and(done),
     }
+}
+
+/// What a code means, a program that leads to it, and the same put right.
+fn explanation(code: Code) -> String {
+    let (wrong, right) = code.example();
+    let shown = |text: &str| text.lines().map(|l| format!("    {l}\n")).collect::<String>();
+    let (title, story) = (code.title(), code.explanation());
+    format!(
+        "{code}: {title}\n\n{story}\n\nThis leads to it:\n\n{}\nand this does not:\n\n{}",
+        shown(wrong),
+        shown(right)
+    )
 }
 
 #[allow(clippy::needless_pass_by_value)] // `map_err` hands it over

@@ -7,7 +7,7 @@ use crate::ast::{DType, StaticType};
 use crate::grammar::Rule;
 use crate::tokens::{Kind, Token};
 use crate::words::{self, DATA_LINES, ITEMS, STATEMENTS};
-use stmc_base::{Diagnostic, Help, SourceId, Span};
+use stmc_base::{Code, Diagnostic, Help, SourceId, Span};
 
 /// In order: the first that knows something speaks.
 const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
@@ -20,6 +20,7 @@ const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
     equals_in_record,
     bare_statement_name,
     operator_without_value,
+    place_in_brackets,
     value_between,
     range_elsewhere,
     statement_after_comma,
@@ -210,6 +211,10 @@ fn stray_documentation(s: &Site) -> Option<Diagnostic> {
 
 /// Words of other languages, where the grammar stumbles at them or just after.
 fn foreign_word(s: &Site) -> Option<Diagnostic> {
+    if s.found.text == "from" && s.block().is_empty() && s.begins_statement(0) {
+        let diagnostic = Diagnostic::new(Code::E0104, s.span(&s.found), "files are imported with `use`");
+        return Some(diagnostic.help("write `use std.nn.{Conv, Linear}` or `use \"blocks.stm\".Block`"));
+    }
     let found = words::foreign_keyword(s.found.text).map(|f| (f, s.found));
     let before = || {
         let word = s.follows_word().filter(|_| s.begins_statement(1) || s.found.begins_operand())?;
@@ -228,6 +233,12 @@ fn double_equals(s: &Site) -> Option<Diagnostic> {
 /// `model M(x: f32[lat]) -> f32[lat]:`
 fn colon_for_block(s: &Site) -> Option<Diagnostic> {
     let ends_line = s.after.first().is_none_or(|t| t.kind == Kind::Newline);
+    let line = s.before.iter().rev().take_while(|t| t.kind != Kind::Newline);
+    let loops = line.clone().any(|t| t.kind == Kind::Word && matches!(t.text, "for" | "while"));
+    if s.found.is_sign(":") && loops && s.bracket().is_empty() {
+        let help = "write `for x in list { … }`, or `[for x in list => …]`; indentation has no meaning";
+        return Some(s.here("a loop stands in braces").help(help));
+    }
     let head = s.statement_head(s.found.start);
     let declares =
         ["fn", "layer", "model", "train", "tune", "data", "schedule", "optimizer", "scan", "for", "if"];
@@ -479,6 +490,17 @@ fn range_elsewhere(s: &Site) -> Option<Diagnostic> {
     s.found.is_sign("..").then(|| {
         s.here("a range is no value by itself")
             .help("it stands in brackets, as an argument, and after `in`: `x[time: 0 .. 10]`")
+    })
+}
+
+/// `x[:, 0]`, `x[1:3]`
+fn place_in_brackets(s: &Site) -> Option<Diagnostic> {
+    let before = s.previous()?;
+    let after_place = before.is_sign("[") || before.is_sign(",") || before.kind == Kind::Number;
+    (s.found.is_sign(":") && s.bracket() == "[" && after_place).then(|| {
+        Diagnostic::new(Code::E0104, s.span(&s.found), "axes go by their names, not by their places").help(
+            "`x[time: 0]` takes one step, `x[time: 0 .. 10]` a range, and what is not named stays whole",
+        )
     })
 }
 

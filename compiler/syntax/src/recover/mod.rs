@@ -27,12 +27,14 @@ struct Repair {
     source: SourceId,
     text: String,
     diagnostics: Vec<Diagnostic>,
+    /// What stands in the place of something that was reported: what is said of it later is an echo.
+    patched: Vec<Span>,
 }
 
 /// What parses once every mistake is repaired or blanked, and every mistake that could be told apart; at least one.
 /// `text` does not parse.
 pub(crate) fn diagnose(source: SourceId, text: &str) -> (Option<ast::File>, Vec<Diagnostic>) {
-    let mut repair = Repair { source, text: text.to_string(), diagnostics: vec![] };
+    let mut repair = Repair { source, text: text.to_string(), diagnostics: vec![], patched: vec![] };
     division::repair(&mut repair);
     slips::repair(&mut repair);
     brackets::repair(&mut repair);
@@ -57,6 +59,12 @@ impl Repair {
         let length = end - start;
         let patch = format!("{with:<length$}");
         self.text.replace_range(start..end, &patch[..length]);
+        self.patched.push(self.span(start, end));
+    }
+
+    fn is_echo(&self, diagnostic: &Diagnostic) -> bool {
+        let touches = |a: Span, b: Span| a.start < b.end && b.start < a.end;
+        diagnostic.labels.iter().any(|l| self.patched.iter().any(|p| touches(l.span, *p)))
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
@@ -74,7 +82,8 @@ impl Repair {
                 Ok(mut pairs) => {
                     let file = pairs.next().expect("a parse gives its rule");
                     let (file, diagnostics) = tree::build(self.source, &text, Origin::Repaired, file);
-                    self.diagnostics.extend(diagnostics);
+                    let told: Vec<_> = diagnostics.into_iter().filter(|d| !self.is_echo(d)).collect();
+                    self.diagnostics.extend(told);
                     return Some(file);
                 }
                 Err(error) => {
@@ -99,7 +108,9 @@ impl Repair {
         let diagnostic = explain::explain(self.source, text, &tokens, at, expected);
         // What is to blame and where the grammar stumbled may be two statements.
         let blamed = (diagnostic.labels[0].span.start as usize).min(at);
-        self.report(diagnostic);
+        if !self.is_echo(&diagnostic) {
+            self.report(diagnostic);
+        }
         let (start, end) = region::broken(text, &tokens, blamed, at);
         self.blank(start, end)
     }

@@ -104,6 +104,7 @@ fn slip(repair: &Repair, text: &str, tokens: &[Token], i: usize) -> Option<Slip>
     match token.kind {
         Kind::OpenText => Some(open_text(repair, text, &token)),
         Kind::Number => bad_number(repair, &token, tokens.get(i + 1)),
+        Kind::Word => prefix(repair, &token, tokens.get(i + 1)),
         Kind::Sign if token.text == "." => half_number(repair, tokens, i),
         Kind::Stray if token.text == "#" => Some(hash(repair, text, &token)),
         Kind::Stray if token.text == "'" => Some(single_quote(repair, text, &token)),
@@ -208,6 +209,18 @@ fn half_number(repair: &Repair, tokens: &[Token], i: usize) -> Option<Slip> {
     Some(Slip { diagnostic, fix: Fix::Number })
 }
 
+/// `f"…"`
+fn prefix(repair: &Repair, token: &Token, next: Option<&Token>) -> Option<Slip> {
+    let is_prefix = matches!(token.text, "f" | "r" | "b" | "u") && next.is_some_and(|n| n.kind == Kind::Text);
+    is_prefix.then(|| {
+        let span = token.span(repair.source);
+        let diagnostic = Diagnostic::new(Code::E0104, span, "a string has no letter before it")
+            .help("write `\"…\"`: what stands in it is taken as it is")
+            .fix(span, "");
+        Slip { diagnostic, fix: Fix::With("") }
+    })
+}
+
 /// `2x`, `1e`, `1.2.3`.
 fn bad_number(repair: &Repair, token: &Token, next: Option<&Token>) -> Option<Slip> {
     let is = |rule| {
@@ -218,9 +231,12 @@ fn bad_number(repair: &Repair, token: &Token, next: Option<&Token>) -> Option<Sl
         return None;
     }
     let diagnostic = misplaced(token.span(repair.source), format!("`{}` is not a number", token.text));
-    let digits = token.text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(token.text.len());
+    let is_number = |n: &usize| token.text.get(..*n).is_some_and(|head| head.parse::<f64>().is_ok());
+    let digits = (1..token.text.len()).rev().find(is_number).unwrap_or(token.text.len());
     let (number, word) = token.text.split_at(digits);
-    let diagnostic = if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+    let diagnostic = if matches!(word, "f" | "F" | "d" | "L" | "j") {
+        diagnostic.help(format!("write `{number}`")).fix(token.span(repair.source), number)
+    } else if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
         diagnostic.help(format!("a product is `{number} * {word}`, a quantity `{number} {word}`"))
     } else {
         diagnostic
