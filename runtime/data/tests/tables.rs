@@ -1,4 +1,5 @@
 //! Tables of text: what columns hold, how files are joined, and what is said of what does not fit.
+#![allow(clippy::single_range_in_vec_init)] // a slab of one axis
 mod common;
 use common::span;
 use std::collections::BTreeMap;
@@ -9,9 +10,9 @@ use stmc_ir::DType;
 use stmc_ir::data::{Setting, SourceSpec};
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).unwrap();
+        std::fs::write(folder.path().join(name), text).expect("the folder is writable");
     }
     folder
 }
@@ -28,7 +29,7 @@ fn with(base: &Path, path: &str, options: &[(&str, Setting)]) -> Result<Arc<dyn 
 
 fn numbers(table: &dyn Source, column: &str, rows: std::ops::Range<usize>) -> Vec<f32> {
     let mut out = vec![0; rows.len()];
-    table.read(column, &[rows], DType::F32, &mut out).unwrap();
+    table.read(column, &[rows], DType::F32, &mut out).expect("the column is one of numbers");
     out.into_iter().map(f32::from_bits).collect()
 }
 

@@ -1,4 +1,5 @@
 //! What tells samples apart besides positions, and what is done to those of the train part.
+#![allow(clippy::single_range_in_vec_init)] // a slab of one axis
 mod common;
 use common::*;
 use stmc_base::date;
@@ -12,13 +13,13 @@ use stmc_ir::host::{HostBinary, HostExpr};
 
 /// Twelve rows: eight of class `a` with values 0 .. 8, four of `b` with 100 .. 104, and a group of three rows each.
 fn labelled(seed: u64) -> (tempfile::TempDir, DataPlan, u64) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("the folder is writable");
     let row = |i: usize| match i {
         0..8 => format!("a,{i},{}\n", i / 3),
         _ => format!("b,{},{}\n", 92 + i, i / 3),
     };
     let text: String = std::iter::once("class,x,group\n".into()).chain((0..12).map(row)).collect();
-    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    std::fs::write(folder.path().join("t.csv"), text).expect("the folder is writable");
     let field = |name: &str, dtype, categories: Option<&[&str]>| Field {
         name: name.into(),
         origin: FieldOrigin::Source { source: 0, variable: name.into() },
@@ -51,7 +52,7 @@ fn labelled(seed: u64) -> (tempfile::TempDir, DataPlan, u64) {
 }
 
 fn data(folder: &tempfile::TempDir, plan: &DataPlan) -> std::sync::Arc<Dataset> {
-    let sources = plan.sources.iter().map(|s| open(s, folder.path()).unwrap()).collect();
+    let sources = plan.sources.iter().map(|s| open(s, folder.path()).expect("the source is there")).collect();
     std::sync::Arc::new(Dataset::new(plan.clone(), sources).unwrap_or_else(|e| panic!("{}", e[0].message)))
 }
 
@@ -108,8 +109,8 @@ fn epoch(folder: &tempfile::TempDir, plan: &DataPlan, seed: u64) -> Vec<(f32, u3
     for i in 0..loader.batches() {
         let batch = loader.batch(Position { epoch: 0, batch: i });
         let (mut x, mut class) = (vec![0; 1], vec![0; 1]);
-        loader.fill(0, &batch, &dense(&[1]), &mut x).unwrap();
-        loader.fill(1, &batch, &dense(&[1]), &mut class).unwrap();
+        loader.fill(0, &batch, &dense(&[1]), &mut x).expect("the slab is there");
+        loader.fill(1, &batch, &dense(&[1]), &mut class).expect("the slab is there");
         found.push((f32::from_bits(x[0]), class[0]));
     }
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
