@@ -38,8 +38,11 @@ fn good(name: &str, lines: &str) -> DataPlan {
     plan(name, lines).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Binder, offset, length and whether the axis stays, of each range of the slabs of a field.
-fn ranges(plan: &DataPlan, field: &str) -> Vec<Vec<(Option<usize>, isize, usize, bool)>> {
+/// Binder, offset, length and whether the axis stays.
+type Range = (Option<usize>, isize, usize, bool);
+
+/// Each range of the slabs of a field.
+fn ranges(plan: &DataPlan, field: &str) -> Vec<Vec<Range>> {
     let slabs = plan.slabs.iter().filter(|s| plan.fields[s.field].name == field);
     slabs.map(|s| s.range.iter().map(|r| (r.binder, r.offset, r.len, r.keep)).collect()).collect()
 }

@@ -477,7 +477,7 @@ fn compare(case: &Case, name: &str, want: &Tensor, found: &Tensor, scale: f32) -
     for (i, (want, found)) in want.numbers().zip(found.numbers()).enumerate() {
         let (want, found) = (f64::from(want), f64::from(found * scale));
         let close = want == found || (want - found).abs() <= absolute + case.relative * want.abs();
-        if !close && !(want.is_nan() && found.is_nan()) {
+        if !(close || want.is_nan() && found.is_nan()) {
             return Err(format!("{name}[{i}] is {found}, not {want} within {absolute:.1e}"));
         }
     }

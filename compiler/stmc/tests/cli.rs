@@ -268,6 +268,8 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         &["train"],
         &["explain", "E9999"],
         &["emit", "x.stm", "--stage", "graph", "--target", "clif"],
+        &["emit", "x.stm", "--target", "clif", "--arch", "sm_90"],
+        &["emit", "x.stm", "--target", "cuda", "--arch", "90"],
     ] {
         assert_eq!(stmc(arguments).status.code(), Some(2), "{arguments:?}");
     }

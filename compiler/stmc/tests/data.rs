@@ -54,7 +54,7 @@ train Nothing on table { loss = mse(out.y, sample.y), optimizer = Adam(lr: 0), b
     scores(program, folder.path(), "test");
     let mut device = stmc::device(DeviceKind::Cpu, 1).expect("there is a processor");
     let again = Again::without_data(&folder.path().join("run"), &[]).unwrap_or_else(|e| panic!("{e}"));
-    let x = stmc::Tensor::floats(vec![3], [1.0, 2.0, 3.0].into_iter());
+    let x = stmc::Tensor::floats(vec![3], [1.0, 2.0, 3.0]);
     let found = stmc::predict(&again, &mut *device, &vec![("x".into(), x)]).unwrap_or_else(|e| panic!("{e}"));
     let numbers: Vec<f64> = found[0].1.numbers().map(f64::from).collect();
     numbers.iter().for_each(|y| assert_close("y", *y, 107.0));

@@ -117,7 +117,7 @@ pub(super) enum Command {
     Summary { file: PathBuf },
     /// Show what a phase of the compiler made of a file
     #[command(
-        after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --dir kernels"
+        after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --arch sm_90 --dir kernels"
     )]
     Emit {
         file: PathBuf,
@@ -127,6 +127,9 @@ pub(super) enum Command {
         /// Write the kernels in this language
         #[arg(long, value_enum)]
         target: Option<Target>,
+        /// The GPU that CUDA code is compiled for. The kernels are the same for all; each says how to compile it
+        #[arg(long, requires = "target", value_name = "sm_90", value_parser = architecture)]
+        arch: Option<String>,
         /// One file per kernel, here
         #[arg(long, requires = "target", value_name = "DIR")]
         dir: Option<PathBuf>,
@@ -212,4 +215,13 @@ pub(super) enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+}
+
+/// `sm_90`, `sm_90a`.
+fn architecture(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix("sm_").map(|n| n.trim_end_matches(['a', 'f']));
+    match number {
+        Some(n) if n.len() >= 2 && n.bytes().all(|b| b.is_ascii_digit()) => Ok(text.to_string()),
+        _ => Err("an architecture is written like `sm_80` or `sm_90`".into()),
+    }
 }

@@ -98,8 +98,11 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             print!("{}", crate::summary(&compiled));
             done
         }
-        Command::Emit { file, stage, target, dir } => {
-            emit(&file, &options(&shared)?, stage, target, dir.as_deref())?;
+        Command::Emit { file, stage, target, arch, dir } => {
+            if arch.is_some() && target != Some(Target::Cuda) {
+                return Err(Error::Usage("`--arch` is for `--target cuda`".into()));
+            }
+            emit(&file, &options(&shared)?, stage, target, arch.as_deref(), dir.as_deref())?;
             done
         }
         Command::Schema { file } => {
@@ -229,12 +232,18 @@ fn emit(
     options: &Options,
     stage: Option<Stage>,
     target: Option<Target>,
+    arch: Option<&str>,
     dir: Option<&Path>,
 ) -> Result<(), Error> {
     let Some(target) = target else {
         return print(&crate::emit_stage(file, options, stage.unwrap_or(Stage::Program))?);
     };
-    let texts = crate::emit_target(file, options, target)?;
+    let mut texts = crate::emit_target(file, options, target)?;
+    if let Some(arch) = arch {
+        for (name, text) in &mut texts {
+            *text = format!("// nvcc -cubin -arch={arch} {name}.cu\n{text}");
+        }
+    }
     let Some(dir) = dir else {
         let all: Vec<String> = texts.iter().map(|(name, text)| format!("// {name}\n{text}\n")).collect();
         return print(&all.concat());
