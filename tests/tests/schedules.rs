@@ -29,8 +29,10 @@ train Same on radar {{
 }}
 "
     );
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schedule.stm");
-    std::fs::write(&file, text).expect("the test's folder is writable");
+    // Tests run side by side, each with a file of its own.
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("schedule.stm");
+    std::fs::write(&file, text).expect("the folder is writable");
     match stmc::check_file(&file, &stmc::Options::default()) {
         Ok(checked) => checked.module,
         Err(error) => panic!("{schedule}: {error}"),

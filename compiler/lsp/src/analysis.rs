@@ -3,8 +3,8 @@
 //! A text with mistakes is analysed as far as it goes. Where the data are not there, the model is checked on what the
 //! fields declare, and whatever depends on an extent stays unsaid.
 use crate::cache::Cache;
-use crate::data;
 use crate::symbols::Symbols;
+use crate::{data, phases};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,13 @@ impl Analysis {
         let guessed = bound.guessed;
         let diagnostics = match mistakes.is_empty() {
             false => mistakes,
-            true => bound.messages_with(found),
+            true => {
+                let mut all = bound.messages_with(found);
+                if !guessed {
+                    add_new(&mut all, phases::mistakes(&resolved, &settings, path, cache));
+                }
+                all
+            }
         };
         let symbols = Symbols::of(&resolved, &sources);
         let path = path.to_path_buf();
@@ -82,4 +88,16 @@ pub enum Origin {
     File(PathBuf),
     /// The library, which is part of the compiler: `std/nn.stm`.
     Library(String),
+}
+
+/// Adds the messages that are not among the others: phases share their text.
+fn add_new(all: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {
+    for d in more {
+        let is_same = |o: &Diagnostic| {
+            o.code == d.code && o.labels[0].span == d.labels[0].span && o.message == d.message
+        };
+        if !all.iter().any(is_same) {
+            all.push(d);
+        }
+    }
 }

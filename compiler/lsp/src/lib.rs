@@ -7,6 +7,7 @@
 pub mod analysis;
 pub mod cache;
 mod data;
+mod phases;
 pub mod symbols;
 
 // What an editor asks.

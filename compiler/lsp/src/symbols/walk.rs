@@ -329,17 +329,19 @@ impl<'a> Walk<'a> {
 
     fn data(&mut self, decl: &'a ast::DataDecl, span: Span) {
         self.within(span, |w| {
-            // Lines see each other in any order.
+            // Lines see each other in any order, and models see the fields: `ocean.sst`.
+            let mut fields = vec![];
             for s in &decl.statements {
                 match &s.kind {
-                    DataKind::Field(f) => {
-                        w.bind(&f.name, Kind::Field, s.span, s.doc.clone());
-                    }
+                    DataKind::Field(f) => fields.push(w.bind(&f.name, Kind::Field, s.span, s.doc.clone())),
                     DataKind::Let(l) => l.pattern.names().iter().for_each(|n| {
                         w.bind(n, Kind::Value, s.span, s.doc.clone());
                     }),
                     _ => {}
                 }
+            }
+            if let Some(data) = w.tops[w.unit].get(&decl.name.text).copied() {
+                w.known.insert(data, Known::Members(Rc::new(fields)));
             }
             decl.statements.iter().for_each(|s| w.data_line(s));
         });
