@@ -8,8 +8,10 @@ use stmc::{Error, Options};
 const FILES: usize = 22;
 const BLOCKS: usize = 8;
 
-/// What a build without optimisation may take on a busy machine; an optimised one takes a fiftieth of it.
-const LIMIT: Duration = Duration::from_secs(30);
+/// What the fastest of some checks may take; a build without optimisation shows only that it ends.
+const LIMIT: Duration =
+    if cfg!(debug_assertions) { Duration::from_secs(30) } else { Duration::from_millis(100) };
+const CHECKS: usize = if cfg!(debug_assertions) { 1 } else { 5 };
 
 /// One file: layers that use the layers of the file before.
 fn blocks(file: usize) -> String {
@@ -76,15 +78,18 @@ fn project() -> (PathBuf, usize) {
 #[test]
 fn a_project_of_two_thousand_lines_is_checked_at_once() {
     let (path, lines) = project();
+    let took = (0..CHECKS).map(|_| check(&path)).min().expect("there is a check");
+    eprintln!("{lines} lines in {took:.0?}");
+    assert!(lines >= 2000 && took < LIMIT, "{lines} lines take {took:.0?}");
+}
+
+fn check(path: &Path) -> Duration {
     let begin = Instant::now();
-    match stmc::check_file(&path, &Options::default()) {
-        Ok(_) => {}
+    match stmc::check_file(path, &Options::default()) {
+        Ok(_) => begin.elapsed(),
         Err(Error::Program { sources, diagnostics }) => {
             panic!("{}", diagnostics[0].render(&sources, stmc_base::diagnostic::Style::Plain))
         }
         Err(other) => panic!("{other}"),
     }
-    let took = begin.elapsed();
-    eprintln!("{lines} lines in {took:.0?}");
-    assert!(lines >= 2000 && took < LIMIT, "{lines} lines take {took:.0?}");
 }
