@@ -254,3 +254,15 @@ impl miette::Diagnostic for Shown<'_> {
         })))
     }
 }
+
+/// Adds the messages that are not among the others: models and phases share their text.
+pub fn add_new(all: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {
+    for d in more {
+        let is_same = |o: &Diagnostic| {
+            o.code == d.code && o.labels[0].span == d.labels[0].span && o.message == d.message
+        };
+        if !all.iter().any(is_same) {
+            all.push(d);
+        }
+    }
+}

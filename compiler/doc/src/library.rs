@@ -1,6 +1,6 @@
 //! The standard library and what the compiler knows without a declaration.
 use crate::module::{Entry, Module};
-use stmc_model::vocabulary::{self, Function};
+use stmc_model::vocabulary;
 
 /// All that there is to look up.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ fn built_in() -> Module {
         keys.iter().map(|(name, doc)| word(name, kind, (*name).to_string(), doc)).collect()
     };
     let functions = vocabulary::functions().iter();
-    let functions = functions.map(|f| word(f.name, "function", signature(f), f.doc)).collect();
+    let functions = functions.map(|f| word(f.name, "function", f.signature(), f.doc)).collect();
     Module {
         name: BUILT_IN.into(),
         doc:
@@ -52,20 +52,4 @@ fn built_in() -> Module {
 
 fn word(name: &str, kind: &'static str, signature: String, doc: &str) -> Entry {
     Entry { name: name.into(), kind, signature, parameters: vec![], doc: doc.into(), source: None, line: 0 }
-}
-
-/// `sum(x, [over])`: what may be left out stands in brackets, as in a manual.
-fn signature(function: &Function) -> String {
-    let parameter = |p: &vocabulary::Parameter| match p.required {
-        true => p.name.to_string(),
-        false => format!("[{}]", p.name),
-    };
-    let mut parameters: Vec<String> = function.parameters.iter().map(parameter).collect();
-    if function.by_axis {
-        parameters.push("axis: …".into());
-    }
-    if function.renames {
-        parameters.push("axis -> axis".into());
-    }
-    format!("{}({})", function.name, parameters.join(", "))
 }

@@ -8,6 +8,7 @@ use crate::{data, phases};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stmc_base::diagnostic::add_new;
 use stmc_base::{Diagnostic, SourceId, Sources};
 use stmc_model::{Facts, Resolved, Settings};
 
@@ -88,16 +89,4 @@ pub enum Origin {
     File(PathBuf),
     /// The library, which is part of the compiler: `std/nn.stm`.
     Library(String),
-}
-
-/// Adds the messages that are not among the others: phases share their text.
-fn add_new(all: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {
-    for d in more {
-        let is_same = |o: &Diagnostic| {
-            o.code == d.code && o.labels[0].span == d.labels[0].span && o.message == d.message
-        };
-        if !all.iter().any(is_same) {
-            all.push(d);
-        }
-    }
 }

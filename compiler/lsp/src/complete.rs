@@ -1,7 +1,6 @@
 //! What could be written at the cursor.
 use crate::analysis::{Analysis, Reader};
 use crate::cache::Cache;
-use crate::hover::signature;
 use crate::symbols::{Kind, SymbolId};
 use std::collections::BTreeSet;
 use stmc_base::{Edit, Span};
@@ -265,7 +264,7 @@ impl Analysis {
         }
         for function in vocabulary::functions() {
             let mut c = Completion::new(function.name, Class::Symbol(Kind::Function), 4);
-            (c.detail, c.doc) = (Some(signature(function)), Some(function.doc.to_string()));
+            (c.detail, c.doc) = (Some(function.signature()), Some(function.doc.to_string()));
             found.push(c);
         }
         for (name, doc) in vocabulary::CONSTANTS {

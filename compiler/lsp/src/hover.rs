@@ -75,7 +75,7 @@ impl Analysis {
             return Some((*doc).to_string());
         }
         if let Some(function) = vocabulary::function(word) {
-            return Some(self.page(Some(&signature(function)), &[], Some(function.doc), &[]));
+            return Some(self.page(Some(&function.signature()), &[], Some(function.doc), &[]));
         }
         vocabulary::constant(word).map(str::to_string)
     }
@@ -142,22 +142,6 @@ impl Analysis {
         }
         parts.join("\n\n")
     }
-}
-
-/// `windows(x, over, size, [stride])`
-pub(crate) fn signature(function: &vocabulary::Function) -> String {
-    let parameter = |p: &vocabulary::Parameter| match p.required {
-        true => p.name.to_string(),
-        false => format!("[{}]", p.name),
-    };
-    let mut parameters: Vec<String> = function.parameters.iter().map(parameter).collect();
-    if function.by_axis {
-        parameters.push("axis: …".into());
-    }
-    if function.renames {
-        parameters.push("axis -> axis".into());
-    }
-    format!("{}({})", function.name, parameters.join(", "))
 }
 
 fn without_comment(line: &str) -> String {

@@ -17,6 +17,24 @@ pub struct Function {
     pub doc: &'static str,
 }
 
+impl Function {
+    /// `sum(x, [over])`: what may be left out stands in brackets, as in a manual.
+    pub fn signature(&self) -> String {
+        let parameter = |p: &Parameter| match p.required {
+            true => p.name.to_string(),
+            false => format!("[{}]", p.name),
+        };
+        let mut parameters: Vec<String> = self.parameters.iter().map(parameter).collect();
+        if self.by_axis {
+            parameters.push("axis: …".into());
+        }
+        if self.renames {
+            parameters.push("axis -> axis".into());
+        }
+        format!("{}({})", self.name, parameters.join(", "))
+    }
+}
+
 /// A parameter of a built-in function.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {

@@ -2,6 +2,7 @@
 use crate::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stmc_base::diagnostic::add_new;
 use stmc_base::{Code, Diagnostic, Schema, SourceId, Sources};
 use stmc_data::{Dataset, Samples};
 use stmc_ir::data::{DataPlan, SourceSpec};
@@ -220,18 +221,6 @@ fn check(
     match first {
         Some(checked) if wrong.is_empty() => Ok(Checked { warnings, ..checked }),
         _ => Err(Error::program(sources, wrong)),
-    }
-}
-
-/// Adds the messages that are not among the others: models and phases share their text.
-fn add_new(all: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {
-    for d in more {
-        let same = |o: &Diagnostic| {
-            o.code == d.code && o.labels[0].span == d.labels[0].span && o.message == d.message
-        };
-        if !all.iter().any(same) {
-            all.push(d);
-        }
     }
 }
 
