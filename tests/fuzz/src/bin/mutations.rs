@@ -1,5 +1,5 @@
-//! Changes programs until the time is over: `mutations MINUTES SEED FOLDER…`. What goes wrong is kept in the folder
-//! `mutations` beside.
+//! Changes programs until the time is over: `mutations MINUTES SEED FOLDER…`. What goes wrong is kept in
+//! `target/mutations` beside.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn main() {
     let mut programs = vec![];
     folders.iter().for_each(|f| collect(Path::new(f), &mut programs));
     programs.sort();
-    let kept = Path::new("mutations");
+    let kept = Path::new("target/mutations");
     std::fs::create_dir_all(kept).expect("a folder can be made");
     let (begin, mut tried, mut faults) = (Instant::now(), 0, 0);
     while begin.elapsed() < limit && faults < 200 {
