@@ -6,6 +6,7 @@ use crate::error::{Result, RunError};
 use crate::import::{self, Map, Wanted};
 use crate::session::{Moment, Session};
 use crate::tensor::{Named, Tensor};
+use stmc_ir::Program;
 use stmc_ir::module::{InputRole, OutputRole};
 use stmc_ir::program::{BufferId, Entry};
 
@@ -63,20 +64,30 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
     Ok(results)
 }
 
+/// What a batch must hold, with the masks: names and buffers. Empty: nothing is trained.
+pub fn inputs(program: &Program) -> Vec<(String, BufferId)> {
+    let entry = program.entries.iter().find(|e| e.name == "train");
+    let all = |entry| {
+        [INPUTS, MASKS]
+            .map(|kind| ports(entry, kind).into_iter().map(move |(n, b)| (format!("{kind}{n}"), b)))
+    };
+    entry.map_or(vec![], |entry| all(entry).into_iter().flatten().collect())
+}
+
+/// The sample's parts, or the masks, without the beginning of their names.
+fn ports(entry: &Entry, kind: &str) -> Vec<(String, BufferId)> {
+    let name = |role: &InputRole| match role {
+        InputRole::Named { name, .. } if kind == INPUTS => Some(name.clone()),
+        // A layer's first draw goes by its path alone, the next ones by `path#1` ….
+        InputRole::Mask { site, .. } if kind == MASKS => Some(site.strip_suffix("#0").unwrap_or(site).into()),
+        _ => None,
+    };
+    entry.inputs.iter().filter_map(|port| Some((name(&port.role)?, port.buffer))).collect()
+}
+
 fn load_batch(session: &mut Session<'_>, entry: &Entry, given: &Named, map: &Map) -> Result<()> {
-    for (prefix, is_mask) in [(INPUTS, false), (MASKS, true)] {
-        let ports: Vec<(String, BufferId)> = entry
-            .inputs
-            .iter()
-            .filter_map(|port| match &port.role {
-                InputRole::Named { name, .. } if !is_mask => Some((name.clone(), port.buffer)),
-                // A layer's first draw goes by its path alone, the next ones by `path#1` ….
-                InputRole::Mask { site, .. } if is_mask => {
-                    Some((site.strip_suffix("#0").unwrap_or(site).into(), port.buffer))
-                }
-                _ => None,
-            })
-            .collect();
+    for prefix in [INPUTS, MASKS] {
+        let ports = ports(entry, prefix);
         if ports.is_empty() {
             continue;
         }

@@ -251,7 +251,7 @@ impl Analysis {
         }
         for (name, binding) in &self.resolved.units[0].names {
             let id = match binding {
-                Binding::Item(at) => self.symbols.item(*at, self.item_name(*at, name)),
+                Binding::Item(at) => self.symbols.item(*at),
                 Binding::Module(_) => None,
             };
             if let Some(id) = id {
@@ -274,11 +274,6 @@ impl Analysis {
         }
         found.extend(self.library());
         found
-    }
-
-    /// An imported name may not be the declared one.
-    fn item_name<'n>(&'n self, at: stmc_model::ItemRef, here: &'n str) -> &'n str {
-        exported(&self.resolved.item(at).kind).map_or(here, |(name, _)| name)
     }
 
     /// The type where it is known, else the declaration.

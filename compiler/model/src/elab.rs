@@ -201,6 +201,26 @@ impl<'a> Elab<'a> {
         }
     }
 
+    /// The top of the file in which a text stands; of the main file for what `--set` says.
+    pub(crate) fn top_of(&self, span: Span) -> Env<'a> {
+        self.tops[self.unit_of(span).unwrap_or(0)].clone()
+    }
+
+    /// A path that a text names, seen from the main file's folder. What `--set` says is seen from there already.
+    pub(crate) fn seen_from_main(&self, path: &str, span: Span) -> String {
+        match self.unit_of(span).map(|u| &self.resolved.units[u].folder) {
+            Some(folder) if !folder.is_empty() && !path.starts_with('/') => {
+                crate::resolve::join(folder, path)
+            }
+            _ => path.to_string(),
+        }
+    }
+
+    /// `None`: the text is none of a file.
+    fn unit_of(&self, span: Span) -> Option<usize> {
+        self.resolved.units.iter().position(|unit| unit.file.span.source == span.source)
+    }
+
     /// Begins the graph of another entry.
     pub(crate) fn begin_entry(&mut self, training: bool) {
         self.frames = vec![Frame { builder: Builder::new(self.axes.clone()), kind: FrameKind::Entry }];

@@ -337,25 +337,20 @@ impl Part {
 fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Option<&'a ast::ModelDecl>> {
     let resolved: &'a Resolved = elab.resolved;
     let Some(train) = train else { return Ok(resolved.model()) };
-    if let Some(data) = resolved.data().filter(|d| d.name.text != train.data.text) {
+    if resolved.data_named(&train.data.text).is_none() {
         let message = format!("there is no data `{}`", train.data.text);
         let diagnostic = Diagnostic::new(Code::E0401, train.data.span, message);
-        return Err(elab.error(diagnostic.help_at(train.data.span, Help::did_you_mean(&data.name.text))));
-    }
-    if resolved.data().is_none() {
-        return Err(elab.fail(
-            Code::E0401,
-            train.data.span,
-            format!("there is no data `{}`", train.data.text),
-        ));
+        return Err(elab.error(match resolved.data() {
+            Some(data) => diagnostic.help_at(train.data.span, Help::did_you_mean(&data.name.text)),
+            None => diagnostic,
+        }));
     }
     if let Some(model) = resolved.model() {
         return Ok(Some(model));
     }
     let message = format!("there is no model `{}`", train.model.text);
     let diagnostic = Diagnostic::new(Code::E0401, train.model.span, message);
-    let names = resolved.models();
-    Err(elab.error(match crate::names::did_you_mean(&train.model.text, names.iter().map(String::as_str)) {
+    Err(elab.error(match crate::names::did_you_mean(&train.model.text, resolved.model_names()) {
         Some(near) => diagnostic.help_at(train.model.span, near),
         None => diagnostic,
     }))
@@ -435,11 +430,8 @@ fn declared_order(elab: &Elab<'_>, name: &str) -> Option<Vec<AxisId>> {
         let ast::TypeKind::Tensor { shape: Some(dims), .. } = &ty.kind else { return None };
         Some(dims.iter().filter_map(|d| d.axis.word()).map(|w| elab.program_axis(&w.text)).collect())
     };
-    let of_model = elab.resolved.main_items().find_map(|i| match &i.kind {
-        ItemKind::Model(m) => m.inputs.iter().find(|p| &*p.name.text == name)?.ty.as_ref().and_then(words),
-        _ => None,
-    });
-    of_model.or_else(|| {
+    let input = elab.resolved.model().and_then(|m| m.inputs.iter().find(|p| &*p.name.text == name));
+    input.and_then(|p| p.ty.as_ref().and_then(words)).or_else(|| {
         let plan = &elab.data.as_ref()?.plan;
         let own = plan.fields.iter().find(|f| f.name == name);
         let field = own.or_else(|| plan.fields.iter().max_by_key(|f| f.axes.len()))?;
@@ -591,7 +583,7 @@ fn declared_part<'a>(elab: &mut Elab<'a>, input: &'a ast::Parameter) -> Eval<Par
     if matches!(ty.kind, ast::TypeKind::Tensor { missing: true, .. }) {
         return Err(elab.missing_input(input));
     }
-    let top = elab.tops[0].clone();
+    let top = elab.top_of(ty.span);
     let (ty, _) = elab.closed_type(ty, &top)?;
     let batch = elab.batch();
     let ty = ty.with(batch, BATCH).unwrap_or(ty);

@@ -180,22 +180,22 @@ impl<'a> Elab<'a> {
             None => {}
         }
         self.globals.insert(key.clone(), None);
-        let value = self.item_value(at, name);
+        let value = self.item_value(at);
         // A failure is remembered as a failure, so that it is reported once.
         self.globals.insert(key, Some(value.as_ref().map_or(Value::Failed, Value::clone)));
         value
     }
 
     /// A declaration of a file, as a value.
-    pub(crate) fn item_value(&mut self, at: ItemRef, name: &str) -> Eval<Value<'a>> {
+    pub(crate) fn item_value(&mut self, at: ItemRef) -> Eval<Value<'a>> {
         let top = self.tops[at.unit].clone();
         let resolved: &'a crate::Resolved = self.resolved;
         match &resolved.item(at).kind {
             ItemKind::Hyper(h) => self.hyper(h, &top),
             ItemKind::Let(l) => {
                 let value = self.spanned(&l.value, &top)?;
-                let bound = self.destructure(&l.pattern, value)?;
-                Ok(bound.into_iter().find(|(n, _)| &*n.text == name).expect("the name is in the pattern").1)
+                let mut bound = self.destructure(&l.pattern, value)?;
+                Ok(bound.swap_remove(at.name).1)
             }
             ItemKind::Fn(f) => Ok(Value::Fn(Rc::new(Closure { decl: f, env: top }))),
             ItemKind::Layer(l) => Ok(Value::LayerDecl(l, at.unit)),

@@ -492,7 +492,7 @@ impl<'a> Elab<'a> {
         model: &'a ast::ModelDecl,
         inputs: &BTreeMap<Arc<str>, Spanned<'a>>,
     ) -> Eval<Vec<(Arc<str>, Tensor)>> {
-        let scope = Scope::body(&self.tops[0].clone(), "");
+        let scope = Scope::body(&self.top_of(model.name.span), "");
         self.instances.push(Instance {
             place: Place::default(),
             named: true,

@@ -15,7 +15,7 @@ pub struct Resolved {
     pub units: Vec<Unit>,
     /// The program's axes: those that the user's files introduce, and the customary ones.
     pub(crate) axes: BTreeMap<Arc<str>, ProgramAxis>,
-    /// Which of the main file's models is compiled.
+    /// Which model is compiled.
     pub(crate) chosen: Choice,
     /// What is odd in the user's texts.
     pub(crate) warnings: Vec<Diagnostic>,
@@ -33,6 +33,8 @@ pub(crate) struct ProgramAxis {
 pub struct Unit {
     /// Its tree.
     pub file: ast::File,
+    /// Its folder, seen from the main file's; empty, or with a slash at its end.
+    pub folder: String,
     /// It is a module of the standard library.
     pub library: bool,
     /// What its top-level names stand for, imports included.
@@ -48,13 +50,15 @@ pub enum Binding {
     Module(usize),
 }
 
-/// A declaration: which file, which item of it.
+/// A declared name: which file, which item of it, which name of the item.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ItemRef {
     /// Its place among the units.
     pub unit: usize,
-    /// Its place among the unit's declarations.
+    /// The declaration's place among the unit's.
     pub item: usize,
+    /// The name's place among those that the declaration gives: `let (a, b) = …` gives two.
+    pub name: usize,
 }
 
 impl Resolved {
@@ -66,14 +70,6 @@ impl Resolved {
     /// The main file's declarations.
     pub(crate) fn main_items(&self) -> impl Iterator<Item = &ast::Item> {
         self.units[0].file.items.iter()
-    }
-
-    /// The names of the models, in order.
-    pub fn models(&self) -> Vec<String> {
-        let name = |i: &ast::Item| {
-            if let ItemKind::Model(m) = &i.kind { Some(m.name.text.to_string()) } else { None }
-        };
-        self.main_items().filter_map(name).collect()
     }
 
     /// The names of the program's axes, sorted.
@@ -130,7 +126,8 @@ pub fn resolve_what_parses(
     for (u, unit) in units.iter().enumerate() {
         let mut names = own[u].clone();
         bind_imports(unit, &loaded, &own, &mut names, &mut diagnostics);
-        resolved.units.push(Unit { file: unit.file.clone(), library: unit.library, names });
+        let (file, folder) = (unit.file.clone(), unit.folder.clone());
+        resolved.units.push(Unit { file, folder, library: unit.library, names });
     }
     resolved.axes = introduced(&resolved.units);
     resolved.chosen = resolved.first_choice();
@@ -251,7 +248,8 @@ fn module_of(import: &ast::Use) -> Option<(String, &'static str)> {
     library::module(&most).map(|text| (most, text))
 }
 
-fn join(folder: &str, file: &str) -> String {
+/// The path of a file that a text in `folder` names, seen from the main file.
+pub(crate) fn join(folder: &str, file: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').filter(|p| !p.is_empty()).collect();
     for part in file.split('/') {
         match part {
@@ -270,11 +268,11 @@ fn own_names(u: usize, unit: &Loaded, diagnostics: &mut Vec<Diagnostic>) -> BTre
     let mut names = BTreeMap::new();
     let mut places: BTreeMap<Arc<str>, Span> = BTreeMap::new();
     for (i, item) in unit.file.items.iter().enumerate() {
-        for name in declared(&item.kind) {
+        for (n, name) in declared(&item.kind).into_iter().enumerate() {
             if let Some(first) = places.insert(name.text.clone(), name.span) {
                 diagnostics.push(twice(name, first));
             }
-            names.insert(name.text.clone(), Binding::Item(ItemRef { unit: u, item: i }));
+            names.insert(name.text.clone(), Binding::Item(ItemRef { unit: u, item: i, name: n }));
         }
     }
     names

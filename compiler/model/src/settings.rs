@@ -83,13 +83,13 @@ fn settable(resolved: &Resolved) -> Vec<String> {
         match &item.kind {
             ItemKind::Hyper(h) => known.push(h.name.text.to_string()),
             ItemKind::Train(_) => known.extend(crate::train::KEYS.iter().map(|k| format!("train.{k}"))),
-            ItemKind::Data(d) => {
-                known.push(format!("{}.from", d.name.text));
-                let froms = d.statements.iter().filter(|s| matches!(s.kind, ast::DataKind::From(_))).count();
-                known.extend((0..froms).map(|n| format!("{}.from.{n}", d.name.text)));
-            }
             _ => {}
         }
+    }
+    for (_, data) in resolved.datas() {
+        known.push(format!("{}.from", data.name.text));
+        let froms = data.statements.iter().filter(|s| matches!(s.kind, ast::DataKind::From(_))).count();
+        known.extend((0..froms).map(|n| format!("{}.from.{n}", data.name.text)));
     }
     known
 }

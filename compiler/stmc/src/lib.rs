@@ -21,7 +21,9 @@ pub use devices::{DeviceKind, device};
 pub use emit::{Stage, Target, emit_stage, emit_target};
 pub use error::Error;
 pub use front::{Checked, Compiled, Options, check_file, check_text, compile_file, schema_of};
-pub use run::{Again, StepFiles, TrainOptions, evaluate, predict, resume, scores, step};
+pub use run::{
+    Again, StepFiles, StepInput, TrainOptions, evaluate, predict, resume, scores, step, step_inputs,
+};
 pub use stmc_base::{Code, Diagnostic, Schema, Sources};
 pub use stmc_runtime::{Outcome, Tensor};
 pub use summary::summary;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use stmc_base::Schema;
-use stmc_ir::{Device, Module, Program};
+use stmc_ir::program::BufferId;
+use stmc_ir::{DType, Device, Module, Program};
 use stmc_passes::compile::{Gradients, compile};
 use stmc_runtime::folder::{self, Mark};
 use stmc_runtime::import::Map;
@@ -280,6 +281,28 @@ pub struct StepFiles {
     pub masks: Option<PathBuf>,
     /// Renames, squeezes, slices, concatenates, permutes.
     pub map: Option<PathBuf>,
+}
+
+/// A tensor that `step` is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepInput {
+    /// `input.<part>` or `dropout_mask.<path of the layer>`.
+    pub name: String,
+    /// What its elements are.
+    pub dtype: DType,
+    /// The axes' names and extents in the order of the file: `batch` first.
+    pub axes: Vec<(String, usize)>,
+}
+
+/// What `step` wants of a batch and its masks. The batch's size is that of `train.batch`.
+pub fn step_inputs(path: &Path, options: &Options) -> Result<Vec<StepInput>, Error> {
+    let compiled = front::compile_for_step(path, options)?;
+    let input = |(name, buffer): (String, BufferId)| {
+        let buffer = compiled.program.buffer(buffer);
+        let axes = buffer.dims.iter().map(|d| (d.axis.clone(), d.extent)).collect();
+        StepInput { name, dtype: buffer.dtype, axes }
+    };
+    Ok(stmc_runtime::step::inputs(&compiled.program).into_iter().map(input).collect())
 }
 
 /// Runs optimizer steps on one batch; gives outputs, loss, gradients, and the weights after each step.

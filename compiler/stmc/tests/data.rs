@@ -209,3 +209,43 @@ train Same on ensemble {
     assert_close("physical", score(&scores, "physical"), mean(test));
     assert_close("run", score(&scores, "run"), (mean(test) - centre) / deviation);
 }
+
+/// Models of several files may share data, which read the files beside themselves.
+#[test]
+fn data_and_models_may_stand_in_other_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).expect("the folder is writable");
+    let rows: String = (0..20).map(|i| format!("{i},{}\n", 3 * i)).collect();
+    std::fs::write(shared.join("t.csv"), format!("x,y\n{rows}")).expect("the folder is writable");
+    let block = "
+let (weak, strong) = (1, 3)
+let valid = 20%
+data line {
+    from \"t.csv\"
+    field x: f32[row]
+    field y: f32[row]
+    sample at r in row { x: x[row: r], y: y[row: r] }
+    split { test: shuffled(row) < valid, train: rest }
+}
+model Line(x: f32[]) -> { y: f32[] } {
+    param shift: [] ~ zeros
+    { y: strong * x + shift }
+}
+";
+    std::fs::write(shared.join("line.stm"), block).expect("the folder is writable");
+    let program = "
+use \"shared/line.stm\".{line as points, Line as Straight, strong as slope}
+use std.loss.mse
+use std.optim.Adam
+train Straight on points {
+    loss      = mse(out.y, sample.y)
+    metrics   = { error: mse(out.y, slope * sample.x) }
+    optimizer = Adam(lr: 1e-3)
+    batch     = 4
+    epochs    = 1
+}
+";
+    let found = scores(program, folder.path(), "test");
+    assert!(score(&found, "error") < 1e-3, "{found:?}");
+}

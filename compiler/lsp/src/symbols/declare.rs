@@ -19,7 +19,7 @@ impl<'a> Walk<'a> {
         for u in 0..self.resolved.units.len() {
             let file = &self.resolved.units[u].file;
             for (i, item) in file.items.iter().enumerate() {
-                self.item_names(ItemRef { unit: u, item: i }, item);
+                self.item_names(ItemRef { unit: u, item: i, name: 0 }, item);
             }
         }
         for u in 0..self.resolved.units.len() {
@@ -45,9 +45,9 @@ impl<'a> Walk<'a> {
         let (name, kind, head) = match &item.kind {
             ItemKind::Hyper(h) => (&h.name, Kind::Hyper, item.span),
             ItemKind::Let(l) => {
-                for name in l.pattern.names() {
+                for (n, name) in l.pattern.names().iter().enumerate() {
                     let id = self.declare(name, Kind::Value, item.span, doc(), None);
-                    self.top(at, name, id);
+                    self.top(ItemRef { name: n, ..at }, name, id);
                 }
                 return;
             }
@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
     }
 
     fn top(&mut self, at: ItemRef, name: &ast::Name, id: SymbolId) {
-        self.out.items.insert((at, name.text.clone()), id);
+        self.out.items.insert(at, id);
         self.tops[at.unit].insert(name.text.clone(), id);
     }
 
@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
     fn import(&mut self, u: usize, name: &'a ast::Name, alias: Option<&'a ast::Name>, head: Span) {
         let here = alias.unwrap_or(name);
         let target = match self.resolved.units[u].names.get(&here.text) {
-            Some(Binding::Item(at)) => self.out.item(*at, &name.text),
+            Some(Binding::Item(at)) => self.out.item(*at),
             Some(Binding::Module(unit)) => Some(self.modules[*unit]),
             None => None,
         };

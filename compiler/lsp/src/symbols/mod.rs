@@ -22,7 +22,7 @@ pub struct Symbols {
     all: Vec<Symbol>,
     uses: Vec<Use>,
     /// Top-level declarations.
-    items: BTreeMap<(ItemRef, Arc<str>), SymbolId>,
+    items: BTreeMap<ItemRef, SymbolId>,
     /// What stands in the parentheses, and what a layer or model gives.
     signatures: BTreeMap<SymbolId, Signature>,
     /// A model's input and the sample's part of that name are renamed together.
@@ -229,9 +229,9 @@ impl Symbols {
         places
     }
 
-    /// The top-level symbol of a name of a file's declaration.
-    pub fn item(&self, at: ItemRef, name: &str) -> Option<SymbolId> {
-        self.items.get(&(at, Arc::from(name))).copied()
+    /// The symbol of a declared name.
+    pub fn item(&self, at: ItemRef) -> Option<SymbolId> {
+        self.items.get(&at).copied()
     }
 
     /// What a call of the symbol names. `None`: it is not called.

@@ -155,7 +155,7 @@ fn read_origin<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<(Option<Ori
             }
             (_, Some("columns")) => columns(elab, expr, args).map(plain),
             (_, Some("column")) => {
-                let n = args.first().map(|a| elab.int(&a.value, &elab.tops[0].clone())).transpose()?;
+                let n = args.first().map(|a| elab.int(&a.value, &elab.top_of(a.span))).transpose()?;
                 Ok(plain(Place::Column(n.unwrap_or(0), expr)))
             }
             _ => number(elab, expr),
@@ -173,7 +173,7 @@ fn read_origin<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<(Option<Ori
 }
 
 fn number<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<(Option<Origin<'a>>, f64)> {
-    let top = elab.tops[0].clone();
+    let top = elab.top_of(expr.span);
     match elab.eval(expr, &top)?.number() {
         Some(x) => Ok((None, x)),
         None => Err(not_affine(elab, expr)),
@@ -223,7 +223,7 @@ fn renames<'a>(elab: &mut Elab<'a>, args: &'a [ast::Arg]) -> Eval<Vec<(Arc<str>,
 }
 
 fn columns<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, args: &'a [ast::Arg]) -> Eval<Place<'a>> {
-    let top = elab.tops[0].clone();
+    let top = elab.top_of(expr.span);
     if let [ast::Arg { value, label: None, .. }] = args
         && let Value::Range(a, b) = elab.eval(value, &top)?
     {
@@ -308,10 +308,11 @@ fn axes<'a>(
         if !theirs.iter().any(|t| **t == **from_name) {
             let message = format!("`{}` has no axis `{from_name}` in the data", field.name.text);
             let span = field.source.as_ref().map_or(field.name.span, |s| s.span);
-            let listed = names::listed(theirs.iter().map(String::as_str));
-            return Err(
-                elab.error(Diagnostic::new(Code::E0902, span, message).help(format!("it has {listed}")))
-            );
+            let help = match theirs.iter().all(String::is_empty) {
+                true => "its axes have no names there: a field takes them in order".to_string(),
+                false => format!("it has {}", names::listed(theirs.iter().map(String::as_str))),
+            };
+            return Err(elab.error(Diagnostic::new(Code::E0902, span, message).help(help)));
         }
     }
     let ours = |theirs: &str| {
@@ -370,7 +371,7 @@ fn declared_axes<'a>(elab: &mut Elab<'a>, field: &'a ast::Field) -> Eval<Vec<Dec
         let extent = match &dim.extent {
             ast::Extent::Expr(e) => {
                 let axis = elab.program_axis(&word.text);
-                let top = elab.tops[0].clone();
+                let top = elab.top_of(e.span);
                 Some(elab.axis_extent(e, axis, &top)?)
             }
             _ => None,
@@ -457,7 +458,7 @@ fn values<'a>(
         return Err(elab.error(diagnostic.help("`category[…]` makes numbers of the names")));
     }
     if let Some(expr) = &field.missing {
-        let top = elab.tops[0].clone();
+        let top = elab.top_of(expr.span);
         let Some(x) = elab.eval(expr, &top)?.number() else {
             return Err(elab.fail(Code::E0905, expr.span, "`missing` takes a number: `missing -999`"));
         };

@@ -108,7 +108,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
 
 /// Begins to read a block whose plan has its fields.
 pub(crate) fn open<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, plan: DataPlan) {
-    let env = Scope::body(&elab.tops[0].clone(), "");
+    let env = Scope::body(&elab.top_of(decl.name.span), "");
     for (i, field) in plan.fields.iter().enumerate() {
         if matches!(field.origin, FieldOrigin::Source { .. } | FieldOrigin::Columns { .. }) {
             env.define(&field.name, Value::Field(i), field.span);

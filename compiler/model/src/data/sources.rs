@@ -38,7 +38,9 @@ pub(crate) fn sources<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<
 
 fn source<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<SourceSpec> {
     match &expr.kind {
-        ExprKind::Str(path) => Ok(SourceSpec::File { path: path.to_string(), span: expr.span }),
+        ExprKind::Str(path) => {
+            Ok(SourceSpec::File { path: elab.seen_from_main(path, expr.span), span: expr.span })
+        }
         ExprKind::Call { callee, args } => {
             let Some(name) = callee.name() else {
                 return Err(elab.fail(Code::E0905, expr.span, "a source is a path, a reader or a generator"));
@@ -66,7 +68,7 @@ fn reader<'a>(
     settings: &'a [Arg],
     span: Span,
 ) -> Eval<SourceSpec> {
-    let top = elab.tops[0].clone();
+    let top = elab.top_of(span);
     let Value::Str(file) = elab.eval(path, &top)? else {
         let diagnostic = Diagnostic::new(Code::E0905, path.span, "a reader is given a path in quotes");
         return Err(elab.error(diagnostic.help("a generator's arguments have names: `storms(size: 32)`")));
@@ -88,12 +90,13 @@ fn reader<'a>(
         };
         options.insert(label, setting);
     }
-    Ok(SourceSpec::Reader { format: format.into(), path: file.to_string(), options, span })
+    let path = elab.seen_from_main(&file, span);
+    Ok(SourceSpec::Reader { format: format.into(), path, options, span })
 }
 
 /// `storms(size: 32)`
 fn generator<'a>(elab: &mut Elab<'a>, name: &str, args: &'a [Arg], span: Span) -> Eval<SourceSpec> {
-    let top = elab.tops[0].clone();
+    let top = elab.top_of(span);
     let mut numbers = BTreeMap::new();
     for arg in args {
         let label = label(elab, arg)?;

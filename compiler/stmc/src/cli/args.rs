@@ -138,17 +138,17 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  stmc schema nowcast.stm > nowcast.schema.json")]
     Schema { file: PathBuf },
     /// Run optimizer steps on one given batch, to compare with another program
-    #[command(
-        after_help = "Example:\n  stmc step nowcast.stm --weights w.safetensors --batch b.safetensors --steps 5 --out o.safetensors"
-    )]
+    #[command(after_help = "Examples:
+  stmc step nowcast.stm                       names, dtypes and axes of what a batch must hold
+  stmc step nowcast.stm --weights w.safetensors --batch b.safetensors --steps 5 --out o.safetensors")]
     Step {
         file: PathBuf,
         /// Weights by path
         #[arg(long, value_name = "FILE")]
         weights: Option<PathBuf>,
-        /// The sample's parts, as `input.<name>`
-        #[arg(long, value_name = "FILE")]
-        batch: PathBuf,
+        /// The sample's parts, as `input.<name>`. Without a batch, what it must hold is printed
+        #[arg(long, value_name = "FILE", requires = "out")]
+        batch: Option<PathBuf>,
         /// Dropout masks, as `dropout_mask.<path of the layer>`, which go before those in the batch
         #[arg(long, value_name = "FILE")]
         masks: Option<PathBuf>,
@@ -159,8 +159,8 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 1)]
         steps: u64,
         /// Where the results go
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        #[arg(long, value_name = "FILE", requires = "batch")]
+        out: Option<PathBuf>,
     },
     /// Bring files into the house style; comments and line breaks stay
     #[command(after_help = "Examples:

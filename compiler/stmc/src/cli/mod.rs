@@ -7,7 +7,7 @@ mod new;
 mod shell;
 
 use crate::error::{diagnostic_json, render};
-use crate::run::StepFiles;
+use crate::run::{StepFiles, StepInput};
 use crate::{Again, Checked, Error, Options, Stage, Target, TrainOptions};
 use args::{Args, Command, Format, Shared};
 use clap::Parser;
@@ -110,12 +110,20 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             println!("{}", serde_json::to_string_pretty(&schema).expect("a schema is plain data"));
             done
         }
-        Command::Step { file, weights, batch, masks, map, steps, out } => {
+        Command::Step { file, weights, batch: Some(batch), masks, map, steps, out: Some(out) } => {
             let mut device = crate::device(shared.device, shared.threads)?;
             let files = StepFiles { weights, batch, masks, map };
             let results = crate::step(&file, &options(&shared)?, &files, &mut *device, steps)?;
             stmc_runtime::tensor::write(&out, &results).map_err(world)?;
             println!("{}: {} tensors", out.display(), results.len());
+            done
+        }
+        Command::Step { file, .. } => {
+            for StepInput { name, dtype, axes } in crate::step_inputs(&file, &options(&shared)?)? {
+                let axes: Vec<String> =
+                    axes.iter().map(|(axis, extent)| format!("{axis}: {extent}")).collect();
+                println!("{name}: {}[{}]", dtype.name(), axes.join(", "));
+            }
             done
         }
         Command::Fmt { files, check } => {
