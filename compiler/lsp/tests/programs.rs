@@ -14,16 +14,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The `.stm` files of the examples, the library and the tests, and of the reference if there is one.
+/// The `.stm` files of the examples, the library and the tests.
 fn programs() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
-        ["examples", "stdlib", "tests/oracle", "tests/gradients", "tests/programs"]
+        ["examples", "stdlib", "tests/systems", "tests/gradients", "tests/programs"]
             .map(|f| root().join(f))
             .into();
-    match std::env::var_os("STMC_REFERENCE") {
-        Some(reference) => folders.push(PathBuf::from(reference).join("drafts")),
-        None => eprintln!("STMC_REFERENCE is not set: the drafts are skipped"),
-    }
     let mut files = vec![];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
