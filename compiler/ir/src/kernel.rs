@@ -5,7 +5,7 @@
 //! affine in i32 values; an iteration of a `Parallel` or `Lanes` loop writes no element that another one of the same loop
 //! reads or writes. A kernel knows neither ops nor axes.
 use crate::types::DType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use stmc_base::{Span, define_id};
 
 define_id! {
@@ -18,7 +18,7 @@ define_id! {
 }
 
 /// A compiled unit.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Kernel {
     /// For people: `conv_gates`, `add_mul_3`.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct Kernel {
 }
 
 /// A buffer of a kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Param {
     /// What an element is; four bytes each.
     pub dtype: DType,
@@ -41,7 +41,7 @@ pub struct Param {
 
 /// How a kernel uses a buffer. Two params of one launch may be bound to overlapping memory only if both are `Read`, or if every
 /// element is read and written by the same iteration (in-place pointwise update).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum Access {
     /// Only loads.
     Read,
@@ -53,7 +53,7 @@ pub enum Access {
 
 /// Loops or a contraction.
 #[allow(clippy::large_enum_variant)] // there are few kernels, and each is one of the two
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum Body {
     /// Statements in order.
     Loops(Block),
@@ -62,7 +62,7 @@ pub enum Body {
 }
 
 /// Scalar code with its values' types.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Block {
     /// The type of each `ValId`.
     pub values: Vec<DType>,
@@ -73,7 +73,7 @@ pub struct Block {
 }
 
 /// A statement.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Stmt {
     /// Defines a value.
@@ -87,7 +87,7 @@ pub enum Stmt {
 }
 
 /// What may run at once.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum LoopKind {
     /// Iterations are independent: threads on a CPU, the grid on a GPU. Only outermost, perfectly nested ones.
     Parallel,
@@ -99,7 +99,7 @@ pub enum LoopKind {
 }
 
 /// `constant + Σ factor * value`, in elements. The values are i32.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Affine {
     /// No value twice, no factor 0, sorted by value.
     pub terms: Vec<(ValId, i64)>,
@@ -108,7 +108,7 @@ pub struct Affine {
 }
 
 /// The right side of a `Let`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Inst {
     /// The bits of an f32 or i32; 0 or 1 for bool.
@@ -127,7 +127,7 @@ pub enum Inst {
 
 /// `out (+)= a · b` over named groups of loops. Every access is affine; `g`, `m`, `n`, `k` are multi-indices whose extents stand in
 /// `Contraction::{g, m, n, k}`, slowest first. Sums run in at least f32.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Contraction {
     /// Loops that both operands and the result have.
     pub g: Vec<usize>,
@@ -148,7 +148,7 @@ pub struct Contraction {
 }
 
 /// An affine access: `param[offset + first·g + second·(m or n) + third·(k, or n for the result)]`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Operand {
     /// Index into `Kernel::params`.
     pub param: usize,
@@ -165,7 +165,7 @@ pub struct Operand {
 macro_rules! cores {
     ($($name:ident($arity:literal): $text:literal, $types:expr, $doc:literal;)*) => {
         /// Scalar instructions: a closed set that every backend matches exhaustively.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
         pub enum Core { $(#[doc = $doc] $name),* }
         impl Core {
             /// All of them, for tests that go by the table.

@@ -4,7 +4,7 @@ use crate::host::HostExpr;
 use crate::kernel::Kernel;
 use crate::module::{Init, InputRole, OutputRole};
 use crate::types::DType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 use stmc_base::{Span, define_id};
 
@@ -18,7 +18,7 @@ define_id! {
 }
 
 /// Everything a device needs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Program {
     /// In one arena, or within another buffer.
     pub buffers: Vec<Buffer>,
@@ -35,7 +35,7 @@ pub struct Program {
 }
 
 /// A weight and where it lives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProgramParam {
     /// `change.cells.0.gates.weight`.
     pub path: String,
@@ -55,7 +55,7 @@ pub struct ProgramParam {
 }
 
 /// A piece of memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Buffer {
     /// For people.
     pub name: String,
@@ -76,7 +76,7 @@ pub struct Buffer {
 }
 
 /// One axis of a buffer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BufferDim {
     /// The axis' name.
     pub axis: String,
@@ -87,7 +87,7 @@ pub struct BufferDim {
 }
 
 /// What a buffer is for, and so how long it lives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum BufferKind {
     /// Lives from run to run: weights, moments, accumulated gradients. Zero at first.
     State,
@@ -105,7 +105,7 @@ pub enum BufferKind {
 }
 
 /// An entry point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// `train` (forward and backward), `apply` (clip, optimizer), `eval`, `predict`, `fit0` …
     pub name: String,
@@ -122,7 +122,7 @@ pub struct Entry {
 }
 
 /// An input of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputPort {
     /// What it is.
     pub role: InputRole,
@@ -131,7 +131,7 @@ pub struct InputPort {
 }
 
 /// An output of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutputPort {
     /// What it is.
     pub role: OutputRole,
@@ -140,7 +140,7 @@ pub struct OutputPort {
 }
 
 /// A step of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Step {
     /// Runs a kernel.
@@ -154,7 +154,7 @@ pub enum Step {
 }
 
 /// A kernel with its arguments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Launch {
     /// Which.
     pub kernel: KernelId,
@@ -167,7 +167,7 @@ pub struct Launch {
 }
 
 /// A buffer from an element on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Binding {
     /// Which.
     pub buffer: BufferId,
@@ -178,7 +178,7 @@ pub struct Binding {
 }
 
 /// See `Binding::steps`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct StepTerm {
     /// Which loop: 0 is the outermost around the step.
     pub depth: usize,
@@ -191,7 +191,7 @@ pub struct StepTerm {
 }
 
 /// A run-time scalar of a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum ScalarArg {
     /// `Program::scalars[i]`, f32.

@@ -5,10 +5,9 @@ use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 
 /// Operands: `x`, and an i32 `index`. The result has the axes of both, `axis` of `x` excepted; those they share are aligned.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Gather {
     /// Looked up; the index may have an axis of that name itself, which is then the result's.
     pub axis: AxisId,

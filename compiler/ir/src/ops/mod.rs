@@ -6,7 +6,6 @@ use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::module::ScalarId;
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub mod dot;
@@ -33,7 +32,7 @@ pub use shape::{Expand, Flatten, Rename, Unflatten};
 pub use windows::{Fold, Windows};
 
 /// Identity of an op: closed, hashable, printable, matchable.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // each is documented where its rule stands
 pub enum Op {
     /// Given from outside; numbered per graph.

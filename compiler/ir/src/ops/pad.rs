@@ -6,10 +6,9 @@ use crate::kernel::{Affine, Core, ValId};
 use crate::lower::{At, Emit};
 use crate::ops::Op;
 use crate::types::{Axes, AxisId, Type};
-use serde::{Deserialize, Serialize};
 
 /// `y[i] = x[start + step * i]`, `i < len`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slice {
     /// Along which axis.
     pub axis: AxisId,
@@ -22,7 +21,7 @@ pub struct Slice {
 }
 
 /// `y[low + (gap + 1) * i] = x[i]`, and `fill` elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pad {
     /// Along which axis.
     pub axis: AxisId,
@@ -37,14 +36,14 @@ pub struct Pad {
 }
 
 /// `y[i] = x[extent - 1 - i]`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flip {
     /// Along which axis.
     pub axis: AxisId,
 }
 
 /// Operands one after the other along an axis that all have; other axes unite.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Concat {
     /// Along which axis.
     pub axis: AxisId,

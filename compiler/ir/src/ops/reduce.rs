@@ -5,10 +5,9 @@ use crate::interpret::{Context, Value, each_index};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Dim, Type};
-use serde::{Deserialize, Serialize};
 
 /// How elements are combined.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reduction {
     /// Added; f32 or i32.
     Sum,
@@ -21,7 +20,7 @@ pub enum Reduction {
 }
 
 /// Removes axes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reduce {
     /// How.
     pub kind: Reduction,

@@ -6,12 +6,11 @@ use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, DType, Type};
-use serde::{Deserialize, Serialize};
 
 macro_rules! scalars {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// An elementwise op.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Scalar { $($(#[$doc])* $name),* }
         impl Scalar {
             /// All of them, for tests that go by the table.
@@ -664,7 +663,7 @@ impl OpRule for Scalar {
 }
 
 /// Changes the dtype: to f32 from i32 or bool, to i32 from f32 (towards zero) or bool.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Cast {
     /// The result's; not bool (`x != 0` says that).
     pub to: DType,

@@ -5,7 +5,6 @@ use crate::interpret::{self, Context, Value};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use std::sync::Arc;
 /// Inputs of the body, in order: the step number (i32 scalar: the index along the axis, also when reversed), the carries, one slice per
 /// scanned tensor, the captures. Outputs of the body: the carries' next values, then the yields. All types are exact: a first value has the type of
 /// its carry's next value, and no carry, slice, capture's slice or yield has the axis (captures may).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Scan {
     /// Scanned and stacked along.
     pub axis: AxisId,
@@ -42,7 +41,7 @@ impl Hash for Scan {
 }
 
 /// One result of a scan (its only operand): carry `index`'s last value, or the stack of yield `index - carries`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ScanResult {
     /// Carries first, then yields.
     pub index: usize,

@@ -6,11 +6,10 @@ use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::ops::Gather;
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 
 /// `y[axis: p, …] = Σ x[…]` over the positions along `over` whose index is `p`. Operands: `x`, and an i32 `index` with no
 /// axes but x's. A kernel of its own computes it: one walk over x, in order, so that its work does not grow with `extent`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Scatter {
     /// Made; neither operand has it.
     pub axis: AxisId,

@@ -6,10 +6,9 @@ use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::ops::Op;
 use crate::types::{Axes, AxisId, Dim, Type};
-use serde::{Deserialize, Serialize};
 
 /// Adds an axis along which the value repeats.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Expand {
     /// New.
     pub axis: AxisId,
@@ -43,7 +42,7 @@ impl OpRule for Expand {
 }
 
 /// Gives axes other names, all at once.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Rename {
     /// Old and new.
     pub pairs: Vec<(AxisId, AxisId)>,
@@ -100,7 +99,7 @@ impl OpRule for Rename {
 }
 
 /// Makes one axis of several; the first is the slowest.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Flatten {
     /// Slowest first.
     pub axes: Vec<AxisId>,
@@ -166,7 +165,7 @@ impl OpRule for Flatten {
 }
 
 /// Makes several axes of one; the first is the slowest.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Unflatten {
     /// Taken apart.
     pub axis: AxisId,

@@ -6,10 +6,9 @@ use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::ops::Op;
 use crate::types::{Axes, AxisId, Type};
-use serde::{Deserialize, Serialize};
 
 /// `y[axis: i, tap: j] = x[axis: stride * i + dilation * j]`. Padding is a `Pad` before it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Windows {
     /// Along which axis.
     pub axis: AxisId,
@@ -24,7 +23,7 @@ pub struct Windows {
 }
 
 /// The adjoint: `y[axis: a] = Σ x[axis: i, tap: j]` over `stride * i + dilation * j = a`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fold {
     /// Along which axis.
     pub axis: AxisId,
