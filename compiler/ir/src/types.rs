@@ -175,6 +175,12 @@ impl Type {
         Type::new(self.dtype, dims)
     }
 
+    /// With this extent along an axis, new or not.
+    #[must_use]
+    pub fn resized(&self, axis: AxisId, extent: usize) -> Type {
+        self.without(&[axis]).with(axis, extent).expect("the axis was taken out")
+    }
+
     /// Row-major strides of the canonical order (as the interpreters store values), one per dim.
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.dims.len()];

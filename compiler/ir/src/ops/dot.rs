@@ -76,4 +76,13 @@ impl OpRule for Dot {
     fn cost(&self) -> usize {
         1000
     }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn reduces(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axes.contains(&axis)
+    }
 }

@@ -71,4 +71,7 @@ impl OpRule for Gather {
     fn cost(&self) -> usize {
         8
     }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }

@@ -49,10 +49,6 @@ pub struct Concat {
     pub axis: AxisId,
 }
 
-fn resized(ty: &Type, axis: AxisId, extent: usize) -> Type {
-    ty.without(&[axis]).with(axis, extent).expect("the axis was taken out")
-}
-
 impl Slice {
     /// Elements `start .. start + len`.
     pub fn range(axis: AxisId, start: usize, len: usize) -> Slice {
@@ -75,7 +71,7 @@ impl OpRule for Slice {
             let reason = format!("`{name}` is {extent}; {} .. {end} does not lie within it", self.start);
             return Err(Misfit::new(0, reason));
         }
-        Ok(resized(args[0], self.axis, self.len))
+        Ok(args[0].resized(self.axis, self.len))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let extent = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
@@ -96,6 +92,12 @@ impl OpRule for Slice {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
     }
 }
 
@@ -118,7 +120,7 @@ impl OpRule for Pad {
     }
     fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
         let extent = need(args[0], self.axis, 0, axes)?;
-        Ok(resized(args[0], self.axis, self.low + (extent - 1) * (self.gap + 1) + 1 + self.high))
+        Ok(args[0].resized(self.axis, self.low + (extent - 1) * (self.gap + 1) + 1 + self.high))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let len = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
@@ -157,6 +159,9 @@ impl OpRule for Pad {
     fn moves(&self) -> bool {
         true
     }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }
 
 impl OpRule for Flip {
@@ -188,6 +193,12 @@ impl OpRule for Flip {
     fn moves(&self) -> bool {
         true
     }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }
 
 impl OpRule for Concat {
@@ -211,7 +222,7 @@ impl OpRule for Concat {
         let rest: Vec<Type> = args.iter().map(|t| t.without(&[self.axis])).collect();
         let dims = unite(&rest.iter().collect::<Vec<_>>(), axes)?;
         let ty = Type::new(args[0].dtype, dims).expect("united axes are distinct");
-        Ok(ty.with(self.axis, extent).expect("the axis was taken out"))
+        Ok(ty.resized(self.axis, extent))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let mut start = 0;
@@ -266,5 +277,8 @@ impl OpRule for Concat {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
     }
 }

@@ -61,6 +61,9 @@ impl OpRule for Random {
     fn cost(&self) -> usize {
         60
     }
+    fn lifts(&self) -> bool {
+        false
+    }
 }
 
 /// The first word of Philox4x32-10 in kernel instructions; see `philox`.

@@ -5,7 +5,7 @@ use crate::host::erf;
 use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
-use crate::types::{Axes, DType, Type};
+use crate::types::{Axes, AxisId, DType, Type};
 
 macro_rules! scalars {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -660,6 +660,14 @@ impl OpRule for Scalar {
     fn cost(&self) -> usize {
         Scalar::rule(*self).cost
     }
+
+    fn pointwise(&self) -> bool {
+        true
+    }
+
+    fn touches(&self, _: AxisId) -> bool {
+        false
+    }
 }
 
 /// Changes the dtype: to f32 from i32 or bool, to i32 from f32 (towards zero) or bool.
@@ -704,5 +712,13 @@ impl OpRule for Cast {
 
     fn cost(&self) -> usize {
         1
+    }
+
+    fn pointwise(&self) -> bool {
+        true
+    }
+
+    fn touches(&self, _: AxisId) -> bool {
+        false
     }
 }

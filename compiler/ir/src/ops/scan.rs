@@ -174,6 +174,9 @@ impl OpRule for Scan {
     fn cost(&self) -> usize {
         1_000_000
     }
+    fn lifts(&self) -> bool {
+        false
+    }
 }
 
 impl OpRule for ScanResult {
@@ -197,6 +200,9 @@ impl OpRule for ScanResult {
     }
     fn cost(&self) -> usize {
         1_000_000
+    }
+    fn lifts(&self) -> bool {
+        false
     }
 }
 

@@ -68,4 +68,10 @@ impl OpRule for Scatter {
     fn cost(&self) -> usize {
         1_000_000
     }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.over.contains(&axis)
+    }
 }

@@ -39,6 +39,12 @@ impl OpRule for Expand {
     fn moves(&self) -> bool {
         true
     }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }
 
 /// Gives axes other names, all at once.
@@ -95,6 +101,12 @@ impl OpRule for Rename {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.pairs.iter().any(|p| p.0 == axis || p.1 == axis)
     }
 }
 
@@ -162,6 +174,9 @@ impl OpRule for Flatten {
     fn moves(&self) -> bool {
         true
     }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.into == axis || self.axes.contains(&axis)
+    }
 }
 
 /// Makes several axes of one; the first is the slowest.
@@ -213,5 +228,11 @@ impl OpRule for Unflatten {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.into.iter().any(|d| d.axis == axis)
     }
 }

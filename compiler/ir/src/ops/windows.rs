@@ -58,9 +58,8 @@ impl OpRule for Windows {
             ));
         }
         let count = (extent - reach) / self.stride + 1;
-        let ty = args[0].without(&[self.axis]).with(self.axis, count).expect("the axis was taken out");
         let there = || Misfit::new(0, format!("`{}` is there already", axes.name(self.tap)));
-        ty.with(self.tap, self.size).ok_or_else(there)
+        args[0].resized(self.axis, count).with(self.tap, self.size).ok_or_else(there)
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let extent = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
@@ -81,6 +80,12 @@ impl OpRule for Windows {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.tap == axis
     }
 }
 
@@ -106,10 +111,7 @@ impl OpRule for Fold {
                 format!("the windows cover {least} steps of `{name}`, more than {}", self.extent),
             ));
         }
-        Ok(args[0]
-            .without(&[self.axis, self.tap])
-            .with(self.axis, self.extent)
-            .expect("the axis was taken out"))
+        Ok(args[0].without(&[self.tap]).resized(self.axis, self.extent))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let ty = b.ty(site.args[0]);
@@ -158,5 +160,11 @@ impl OpRule for Fold {
     }
     fn cost(&self) -> usize {
         4
+    }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.tap == axis
     }
 }
