@@ -1,5 +1,6 @@
-//! A program: buffers, kernels and, per entry point, a structured list of launches. A device compiles it once and runs its entries; the only
-//! things that change between steps are the inputs, the state and a table of run-time scalars.
+//! A program: buffers, kernels and, per entry point, a structured list of launches. A device compiles it once and runs its
+//! entries; the only things that change between steps are the inputs, the state and a table of run-time scalars.
+//! `stmc emit --stage program` writes it as JSON.
 use crate::host::HostExpr;
 use crate::kernel::Kernel;
 use crate::module::{Init, InputRole, OutputRole};
@@ -63,9 +64,7 @@ pub struct Buffer {
     pub dtype: DType,
     /// The logical tensor within it: named axes with extents and strides, in the order of disk or declaration where there is one.
     pub dims: Vec<BufferDim>,
-    /// Where element (0, 0, …) of the tensor lies, relative to the buffer's start (a halo comes before it).
-    pub origin: usize,
-    /// Elements, halo and padding included.
+    /// Elements.
     pub len: usize,
     /// What it is for.
     pub kind: BufferKind,
@@ -97,8 +96,8 @@ pub enum BufferKind {
     Output,
     /// Within one run; may share memory with others.
     Temp,
-    /// Within one run, but set to these bits everywhere when the program is loaded, and its memory is not shared: only the
-    /// inside of a halo is ever written.
+    /// A padded tensor within one run. All of it is set to these bits when the program is loaded, and its memory is not
+    /// shared: only what the halo surrounds is ever written.
     Halo(u32),
     /// Never changes.
     Constant(Arc<[u32]>),
@@ -212,6 +211,12 @@ impl Program {
         self.entries.iter().find(|e| e.name == name)
     }
 
+    /// One more buffer.
+    pub fn add(&mut self, buffer: Buffer) -> BufferId {
+        self.buffers.push(buffer);
+        BufferId::from_index(self.buffers.len() - 1)
+    }
+
     /// A buffer.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.index()]
@@ -224,6 +229,30 @@ impl Program {
             Some((parent, offset)) => {
                 let (root, start) = self.root(parent);
                 (root, start + offset)
+            }
+        }
+    }
+}
+
+impl Step {
+    /// The memory that it uses itself, not in the steps of a loop.
+    pub fn bindings(&self) -> Vec<&Binding> {
+        match self {
+            Step::Launch(launch) => launch.buffers.iter().collect(),
+            Step::Copy { from, to, .. } => vec![from, to],
+            Step::Fill { to, .. } => vec![to],
+            Step::Loop { .. } => vec![],
+        }
+    }
+}
+
+impl ScalarArg {
+    /// What it is for kernels.
+    pub fn dtype(self) -> DType {
+        match self {
+            ScalarArg::Host(_) => DType::F32,
+            ScalarArg::Iteration { .. } | ScalarArg::SeedLow | ScalarArg::SeedHigh | ScalarArg::Update => {
+                DType::I32
             }
         }
     }
@@ -242,7 +271,7 @@ impl Buffer {
         out
     }
 
-    /// Puts a tensor (in the order of `dims`) into the buffer's memory; a halo is left alone.
+    /// Puts a tensor (in the order of `dims`) into the buffer's memory.
     pub fn scatter(&self, values: &[u32], memory: &mut [u32]) {
         let mut values = values.iter();
         self.walk(|at| memory[at] = *values.next().expect("as many values as the tensor has elements"));
@@ -250,7 +279,7 @@ impl Buffer {
 
     fn walk(&self, mut visit: impl FnMut(usize)) {
         let mut index = vec![0; self.dims.len()];
-        let mut at = self.origin;
+        let mut at = 0;
         for _ in 0..self.count() {
             visit(at);
             for (i, d) in index.iter_mut().zip(&self.dims).rev() {
