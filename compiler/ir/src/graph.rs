@@ -185,7 +185,6 @@ impl Builder {
     }
 
     /// Copies `graph` into this one: `inputs[i]` stands for its input `i`. Gives the new id of each node.
-    /// A node whose input is `None` is not copied (nor may a live one depend on it).
     pub fn inline(&self, graph: &Graph, inputs: &[NodeId]) -> Vec<NodeId> {
         let mut map: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {
