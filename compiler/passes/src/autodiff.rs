@@ -160,7 +160,8 @@ impl Reverse<'_> {
     fn scan(&mut self, id: NodeId, scan: &Scan, given: &BTreeMap<usize, NodeId>) {
         let args = self.graph.node(id).args.clone();
         let flow = Flow::of(scan, &args.iter().map(|a| self.depends[a.index()]).collect::<Vec<_>>(), given);
-        let mut back = Loop::new(self.b, scan.axis, scan.extent, !scan.reverse);
+        let mut back = Loop::new(self.b, scan.axis, scan.extent);
+        back.reverse = !scan.reverse;
         let outside: Vec<NodeId> = args.iter().map(|a| self.values[a.index()]).collect();
         let values = self.forward_values(&mut back, id, scan, &outside);
 

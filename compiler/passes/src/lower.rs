@@ -10,7 +10,7 @@ use std::sync::Arc;
 use stmc_ir::kernel::{Access, Body, Contraction, Kernel, Operand, Param};
 use stmc_ir::ops::Scan;
 use stmc_ir::program::{
-    Buffer, BufferDim, BufferId, BufferKind, KernelId, Launch, ScalarArg, Step, StepTerm,
+    Binding, Buffer, BufferDim, BufferId, BufferKind, KernelId, Launch, ScalarArg, Step, StepTerm,
 };
 use stmc_ir::{AxisId, DType, Dim, Graph, NodeId, Op, Program, Type};
 
@@ -220,7 +220,7 @@ impl Lowerer {
             .filter(|d| dot.axes.contains(&d.axis))
             .map(|d| Dim { axis: d.axis, extent: d.extent })
             .collect();
-        let mut params: Vec<(stmc_ir::program::Binding, Access)> = vec![];
+        let mut params: Vec<(Binding, Access)> = vec![];
         let mut operand = |s: &Stored, access: Access, second: &[Dim], third: &[Dim]| {
             let strides = |dims: &[Dim]| dims.iter().map(|d| s.stride(d.axis)).collect();
             params.push((s.binding(), access));

@@ -1,5 +1,5 @@
 //! `x[axis: i]` with an integer tensor `i`. Indices outside are clamped.
-use super::{Misfit, Op, OpRule, Scalar, Scatter, Site, need, unite};
+use super::{Misfit, Op, OpRule, Rename, Scalar, Scatter, Site, need, unite};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
@@ -50,7 +50,7 @@ impl OpRule for Gather {
         } else {
             b.must(Op::Scatter(Scatter { axis: own, extent, over }), &[dy, index])
         };
-        vec![Some(b.must(Op::Rename(super::Rename::one(own, self.axis)), &[sum])), None]
+        vec![Some(b.must(Op::Rename(Rename::one(own, self.axis)), &[sum])), None]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
         let extent = e.arg_type(0).extent(self.axis).expect("checked by infer");

@@ -1,10 +1,9 @@
 //! Ops that move elements along one axis: slice, pad, flip, concat.
-use super::{Misfit, OpRule, Site, need, unite};
+use super::{Misfit, Op, OpRule, Site, need, unite};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, from_bits};
 use crate::kernel::{Affine, Core, ValId};
 use crate::lower::{At, Emit};
-use crate::ops::Op;
 use crate::types::{Axes, AxisId, Type};
 
 /// `y[i] = x[start + step * i]`, `i < len`.

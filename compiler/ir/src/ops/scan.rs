@@ -1,5 +1,5 @@
 //! `scan`: a loop over an axis with a sub-graph as its body. One op, whatever the number of steps.
-use super::{Misfit, OpRule, Site};
+use super::{Misfit, Op, OpRule, Site};
 use crate::graph::{Builder, Graph, NodeId};
 use crate::interpret::{self, Context, Value};
 use crate::kernel::ValId;
@@ -210,8 +210,8 @@ impl Builder {
     /// A scan and its results: the carries' last values, then the stacks of the yields.
     pub fn scan(&self, scan: Scan, args: &[NodeId]) -> Result<Vec<NodeId>, Misfit> {
         let types: Vec<Type> = (0..scan.body.outputs.len()).map(|i| scan.result(i)).collect();
-        let node = self.add(super::Op::Scan(Arc::new(scan)), args)?;
-        let result = |(index, ty)| self.must(super::Op::ScanResult(ScanResult { index, ty }), &[node]);
+        let node = self.add(Op::Scan(Arc::new(scan)), args)?;
+        let result = |(index, ty)| self.must(Op::ScanResult(ScanResult { index, ty }), &[node]);
         Ok(types.into_iter().enumerate().map(result).collect())
     }
 }

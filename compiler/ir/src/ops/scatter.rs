@@ -1,10 +1,9 @@
 //! The adjoint of `gather`: elements are added up where an integer tensor says. Indices outside are clamped.
-use super::{Misfit, Op, OpRule, Site, need};
+use super::{Gather, Misfit, Op, OpRule, Site, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, each_index};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
-use crate::ops::Gather;
 use crate::types::{Axes, AxisId, DType, Type};
 
 /// `y[axis: p, …] = Σ x[…]` over the positions along `over` whose index is `p`. Operands: `x`, and an i32 `index` with no

@@ -1,10 +1,9 @@
 //! Ops that only name axes anew: expand, rename, flatten, unflatten.
-use super::{Misfit, OpRule, Site, need};
+use super::{Misfit, Op, OpRule, Site, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
-use crate::ops::Op;
 use crate::types::{Axes, AxisId, Dim, Type};
 
 /// Adds an axis along which the value repeats.

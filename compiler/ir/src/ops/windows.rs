@@ -1,10 +1,9 @@
 //! Sliding windows along one axis and their exact adjoint. Convolutions are `dot` of `windows`; pooling reduces them.
-use super::{Misfit, OpRule, Site, need};
+use super::{Misfit, Op, OpRule, Site, Slice, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, each_index};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
-use crate::ops::Op;
 use crate::types::{Axes, AxisId, Type};
 
 /// `y[axis: i, tap: j] = x[axis: stride * i + dilation * j]`. Padding is a `Pad` before it.
@@ -120,7 +119,7 @@ impl OpRule for Fold {
         let Fold { axis, tap, stride, dilation, .. } = *self;
         let windows = b.must(Op::Windows(Windows { axis, tap, size, stride, dilation }), &[dy]);
         // What lies beyond the last window has no part in it.
-        let slice = super::Slice::range(axis, 0, count);
+        let slice = Slice::range(axis, 0, count);
         vec![Some(b.must(Op::Slice(slice), &[windows]))]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {

@@ -23,6 +23,14 @@ struct Sum {
     kept: Vec<NodeId>,
 }
 
+/// What may make a sum over all steps.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Contractions,
+    /// They or contractions.
+    Reductions,
+}
+
 struct Sink {
     parts: Loop,
     /// Which nodes depend on a carry.
@@ -186,13 +194,13 @@ impl Sink {
         self.clean(id) && args.into_iter().all(|a| self.plan_operands(a, seen))
     }
 
-    /// Contractions first: a reduction sinks only where its operand is at hand.
+    /// Contractions first: a reduction sinks only where its operand is at hand, and they stack operands.
     fn plan_sums(&mut self, terms: Vec<Option<Vec<NodeId>>>) -> Vec<Option<Sum>> {
         let mut sunk: BTreeSet<NodeId> = BTreeSet::new();
-        for reductions in [false, true] {
+        for by in [By::Contractions, By::Reductions] {
             for term in terms.iter().flatten().flatten() {
                 let before = self.stacks.clone();
-                if self.plan_total(*term, reductions) {
+                if self.plan_total(*term, by) {
                     sunk.insert(*term);
                 } else {
                     self.stacks = before;
@@ -206,14 +214,13 @@ impl Sink {
         terms.into_iter().map(|t| t.map(sum)).collect()
     }
 
-    /// Whether the sum of a node over all steps can be had after the loop, here only by contractions or also
-    /// by reductions.
-    fn plan_total(&mut self, id: NodeId, reductions: bool) -> bool {
+    /// Whether the sum of a node over all steps can be had after the loop.
+    fn plan_total(&mut self, id: NodeId, by: By) -> bool {
         let node = self.after.body.node(id).clone();
         match &node.op {
             Op::Dot(_) => self.clean(id) && node.args.iter().all(|a| self.plan(*a)),
-            Op::Reduce(r) => reductions && r.kind == Reduction::Sum && self.at_hand(node.args[0]),
-            op if is_linear(op) => node.args.iter().all(|a| self.plan_total(*a, reductions)),
+            Op::Reduce(r) => by == By::Reductions && r.kind == Reduction::Sum && self.at_hand(node.args[0]),
+            op if is_linear(op) => node.args.iter().all(|a| self.plan_total(*a, by)),
             _ => false,
         }
     }
