@@ -33,7 +33,7 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
     let known = Module { axes: axes.borrow().clone(), entries: entries.clone(), ..module.clone() };
     let mut lowerer = Lowerer::new(axes.clone(), Layout::new(&known));
     lowerer.program.scalars.clone_from(&module.scalars);
-    let weights = Weights::new(&mut lowerer, module, &entries);
+    let weights = Weights::new(&mut lowerer.program, module, &entries);
     for entry in &entries {
         let lowered = lower_entry(&mut lowerer, &weights, entry);
         lowerer.program.entries.push(lowered);
@@ -128,17 +128,17 @@ impl Arenas {
 }
 
 impl Weights {
-    fn new(lowerer: &mut Lowerer, module: &Module, entries: &[EntryGraph]) -> Weights {
+    fn new(program: &mut Program, module: &Module, entries: &[EntryGraph]) -> Weights {
         let rules = |train: &Train| -> Vec<Arenas> {
             let rules = 0..train.optimizers.len();
-            rules.map(|rule| Arenas::new(&mut lowerer.program, module, train, rule)).collect()
+            rules.map(|rule| Arenas::new(program, module, train, rule)).collect()
         };
         let arenas = module.train.as_ref().map_or(vec![], rules);
-        let updated = Updated::new(&mut lowerer.program, module, entries);
+        let updated = Updated::new(program, module, entries);
         let (params, places, gradients, averages) = Default::default();
         let mut weights = Weights { params, places, gradients, averages, arenas, updated };
         for id in (0..module.params.len()).map(ParamId::from_index) {
-            weights.add(&mut lowerer.program, module, id);
+            weights.add(program, module, id);
         }
         for role in entries.iter().flat_map(|e| &e.outputs) {
             if let OutputRole::ParamGradient(id) = role {
