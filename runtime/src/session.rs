@@ -38,7 +38,7 @@ pub struct Session<'a> {
     pub seed: u64,
     /// Variables of run-time scalars.
     pub schedules: Schedules,
-    /// The host's copies of buffers that it writes: a halo keeps what it had when the program was loaded.
+    /// The host's copies of buffers that it writes.
     memory: BTreeMap<BufferId, Vec<u32>>,
 }
 

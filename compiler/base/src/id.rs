@@ -5,7 +5,7 @@
 macro_rules! define_id {
     ($(#[$meta:meta])* $vis:vis struct $name:ident) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize)]
         $vis struct $name(pub u32);
         impl $name {
             /// Its place in the arena.

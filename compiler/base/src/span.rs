@@ -1,9 +1,9 @@
 //! A place in a source text: byte offsets, half-open.
 use crate::source::SourceId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Bytes `start .. end` of one source.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub struct Span {
     /// The text it lies in.
     pub source: SourceId,

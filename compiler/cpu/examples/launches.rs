@@ -65,7 +65,6 @@ fn program(kernel: &Kernel, len: usize) -> Program {
         name: format!("b{i}"),
         dtype: DType::F32,
         dims: vec![],
-        origin: 0,
         len,
         kind: BufferKind::State,
         parent: None,

@@ -2,12 +2,11 @@
 //! block, carried out by `runtime/data`. Only hyperslabs are read here; every expression over them is part of a graph.
 use crate::host::HostExpr;
 use crate::types::DType;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stmc_base::Span;
 
 /// A `from` line.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum SourceSpec {
     /// A path or pattern; relative ones are taken from the folder of the `.stm` file.
@@ -30,7 +29,7 @@ impl SourceSpec {
 }
 
 /// A setting of a reader.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Setting {
     /// `0.5`
@@ -42,7 +41,7 @@ pub enum Setting {
 }
 
 /// One `data` block, bound.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct DataPlan {
     /// The block's name.
     pub name: String,
@@ -76,7 +75,7 @@ pub struct DataPlan {
 }
 
 /// What a `fit` reads: one position of some axes after the other, each that lies in the train part once.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct FitPlan {
     /// The axes whose joint positions are streamed as the batch of the entry: those of the split that the fields have.
     pub axes: Vec<String>,
@@ -86,7 +85,7 @@ pub struct FitPlan {
 }
 
 /// An array.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Field {
     /// As declared.
     pub name: String,
@@ -105,7 +104,7 @@ pub struct Field {
 }
 
 /// What becomes of a source's values on the way into a field.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Reading {
     /// The field is `scale * value + offset`.
     pub scale: f64,
@@ -126,7 +125,7 @@ impl Default for Reading {
 }
 
 /// Where a field's values come from.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum FieldOrigin {
     /// A variable of `sources[source]`.
@@ -144,7 +143,7 @@ pub enum FieldOrigin {
 }
 
 /// `t in time`, `i in row step 32`: positions `start, start + step, … < stop` along an axis.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Binder {
     /// The sample variable.
     pub name: String,
@@ -159,7 +158,7 @@ pub struct Binder {
 }
 
 /// A hyperslab of a field, read for every sample (or once, if no binder moves it).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Slab {
     /// Which field.
     pub field: usize,
@@ -168,7 +167,7 @@ pub struct Slab {
 }
 
 /// The positions read along one axis of a field.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlabRange {
     /// The sample variable that moves it. `None`: fixed.
     pub binder: Option<usize>,
@@ -193,7 +192,7 @@ impl Slab {
 }
 
 /// A variable of split predicates and sample conditions.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Quantity {
     /// By which expressions know it.
     pub name: String,
@@ -202,7 +201,7 @@ pub struct Quantity {
 }
 
 /// What a quantity is at a position.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum QuantityKind {
     /// A number per position of an axis: its coordinate, its month.
@@ -218,7 +217,7 @@ pub enum QuantityKind {
 }
 
 /// How classes become equally frequent in training. An epoch has as many samples of each class as the largest has.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Balance {
     /// The slab that holds a sample's class: one number.
     pub label: usize,
@@ -229,7 +228,7 @@ pub struct Balance {
 }
 
 /// Chawla et al. 2002: `x + u (x' - x)`, where x' is one of the `neighbours` nearest samples of the class and u ~ U(0, 1).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Smote {
     /// The slabs that are mixed, and that tell which samples are near.
     pub slabs: Vec<usize>,
@@ -238,7 +237,7 @@ pub struct Smote {
 }
 
 /// A part of the split.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Part {
     /// `train`, `valid`, `test`.
     pub name: String,

@@ -1,5 +1,5 @@
 //! What a backend offers. A device is a value (`&mut dyn Device`), never a type parameter.
-use crate::program::{BufferId, Program};
+use crate::program::{BufferId, Program, ScalarArg};
 
 /// Runs programs.
 pub trait Device {
@@ -28,6 +28,20 @@ pub struct Scalars {
     pub seed: u64,
     /// Number of the update; 0 in evaluation.
     pub update: u32,
+}
+
+impl ScalarArg {
+    /// The value's bits, in these iterations of the loops around.
+    pub fn bits(&self, iterations: &[usize], scalars: &Scalars) -> u32 {
+        match *self {
+            ScalarArg::Host(i) => scalars.host[i].to_bits(),
+            ScalarArg::Iteration { depth, reversed: None } => iterations[depth] as u32,
+            ScalarArg::Iteration { depth, reversed: Some(count) } => (count - 1 - iterations[depth]) as u32,
+            ScalarArg::SeedLow => scalars.seed as u32,
+            ScalarArg::SeedHigh => (scalars.seed >> 32) as u32,
+            ScalarArg::Update => scalars.update,
+        }
+    }
 }
 
 /// What a device cannot do, or what went wrong on it. Says which device.

@@ -5,7 +5,6 @@
 //! The graph knows nothing about memory or devices; see `program`.
 use crate::ops::{Misfit, Op};
 use crate::types::{Axes, Type};
-use serde::{Deserialize, Serialize};
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -17,7 +16,7 @@ define_id! {
 }
 
 /// An op applied to operands.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Node {
     /// What it computes.
     pub op: Op,
@@ -30,7 +29,7 @@ pub struct Node {
 }
 
 /// A closed computation: `Op::Input` nodes in, `outputs` out.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub struct Graph {
     /// In topological order.
     pub nodes: Vec<Node>,
@@ -186,7 +185,6 @@ impl Builder {
     }
 
     /// Copies `graph` into this one: `inputs[i]` stands for its input `i`. Gives the new id of each node.
-    /// A node whose input is `None` is not copied (nor may a live one depend on it).
     pub fn inline(&self, graph: &Graph, inputs: &[NodeId]) -> Vec<NodeId> {
         let mut map: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {

@@ -1,6 +1,6 @@
 //! Expressions on the host: schedules, learning rates, bias corrections, split predicates. Evaluated in f64, once before
 //! every update; the results are the program's run-time scalars.
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The variable of schedules: updates done, 0 at the first.
 pub const STEP: &str = "step";
@@ -8,7 +8,7 @@ pub const STEP: &str = "step";
 pub const UPDATES: &str = "updates";
 
 /// A scalar expression.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum HostExpr {
     /// A number; truth is 0 or 1.
     Const(f64),
@@ -23,7 +23,7 @@ pub enum HostExpr {
 }
 
 /// Functions of one number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[allow(missing_docs)] // each is the function of that name
 pub enum HostUnary {
     Neg,
@@ -43,7 +43,7 @@ pub enum HostUnary {
 }
 
 /// Functions of two.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[allow(missing_docs)] // each is the function of that name
 pub enum HostBinary {
     Add,

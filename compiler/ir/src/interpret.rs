@@ -2,6 +2,7 @@
 use crate::graph::Graph;
 use crate::ops::Op;
 use crate::types::{AxisId, DType, Type};
+use std::collections::BTreeMap;
 
 /// A tensor of the interpreter: row-major over the sorted axes of its type. Bools are 0 and 1.
 #[derive(Clone, PartialEq, Debug)]
@@ -83,16 +84,10 @@ pub fn each_index(ty: &Type, mut f: impl FnMut(&[usize])) {
 
 /// The outputs of a graph for these inputs (by `Op::Input` index).
 pub fn run(graph: &Graph, inputs: &[Value], context: &Context) -> Vec<Value> {
-    let all = run_all(graph, inputs, context);
-    graph.outputs.iter().map(|o| all[o.index()].clone().expect("outputs are live")).collect()
-}
-
-/// The value of every live node.
-pub fn run_all(graph: &Graph, inputs: &[Value], context: &Context) -> Vec<Option<Value>> {
     let live = graph.live();
     let mut values: Vec<Option<Value>> = Vec::with_capacity(graph.nodes.len());
     // Results of scans, which have several.
-    let mut scans: std::collections::BTreeMap<usize, Vec<Value>> = std::collections::BTreeMap::new();
+    let mut scans: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         if !live[i] {
             values.push(None);
@@ -118,5 +113,5 @@ pub fn run_all(graph: &Graph, inputs: &[Value], context: &Context) -> Vec<Option
             op => op.rule().eval(&args, &node.ty, context),
         }));
     }
-    values
+    graph.outputs.iter().map(|o| values[o.index()].clone().expect("outputs are live")).collect()
 }

@@ -5,8 +5,8 @@
 //! affine in i32 values; an iteration of a `Parallel` or `Lanes` loop writes no element that another one of the same loop
 //! reads or writes. A kernel knows neither ops nor axes.
 use crate::types::DType;
-use serde::{Deserialize, Serialize};
-use stmc_base::{Span, define_id};
+use serde::Serialize;
+use stmc_base::define_id;
 
 define_id! {
     /// An SSA value or a loop variable.
@@ -18,7 +18,7 @@ define_id! {
 }
 
 /// A compiled unit.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Kernel {
     /// For people: `conv_gates`, `add_mul_3`.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct Kernel {
 }
 
 /// A buffer of a kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Param {
     /// What an element is; four bytes each.
     pub dtype: DType,
@@ -41,7 +41,7 @@ pub struct Param {
 
 /// How a kernel uses a buffer. Two params of one launch may be bound to overlapping memory only if both are `Read`, or if every
 /// element is read and written by the same iteration (in-place pointwise update).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum Access {
     /// Only loads.
     Read,
@@ -53,7 +53,7 @@ pub enum Access {
 
 /// Loops or a contraction.
 #[allow(clippy::large_enum_variant)] // there are few kernels, and each is one of the two
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum Body {
     /// Statements in order.
     Loops(Block),
@@ -62,7 +62,7 @@ pub enum Body {
 }
 
 /// Scalar code with its values' types.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Block {
     /// The type of each `ValId`.
     pub values: Vec<DType>,
@@ -73,7 +73,7 @@ pub struct Block {
 }
 
 /// A statement.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Stmt {
     /// Defines a value.
@@ -87,7 +87,7 @@ pub enum Stmt {
 }
 
 /// What may run at once.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum LoopKind {
     /// Iterations are independent: threads on a CPU, the grid on a GPU. Only outermost, perfectly nested ones.
     Parallel,
@@ -99,7 +99,7 @@ pub enum LoopKind {
 }
 
 /// `constant + Σ factor * value`, in elements. The values are i32.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Affine {
     /// No value twice, no factor 0, sorted by value.
     pub terms: Vec<(ValId, i64)>,
@@ -108,7 +108,7 @@ pub struct Affine {
 }
 
 /// The right side of a `Let`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Inst {
     /// The bits of an f32 or i32; 0 or 1 for bool.
@@ -127,7 +127,7 @@ pub enum Inst {
 
 /// `out (+)= a · b` over named groups of loops. Every access is affine; `g`, `m`, `n`, `k` are multi-indices whose extents stand in
 /// `Contraction::{g, m, n, k}`, slowest first. Sums run in at least f32.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Contraction {
     /// Loops that both operands and the result have.
     pub g: Vec<usize>,
@@ -148,7 +148,7 @@ pub struct Contraction {
 }
 
 /// An affine access: `param[offset + first·g + second·(m or n) + third·(k, or n for the result)]`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Operand {
     /// Index into `Kernel::params`.
     pub param: usize,
@@ -165,7 +165,7 @@ pub struct Operand {
 macro_rules! cores {
     ($($name:ident($arity:literal): $text:literal, $types:expr, $doc:literal;)*) => {
         /// Scalar instructions: a closed set that every backend matches exhaustively.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
         pub enum Core { $(#[doc = $doc] $name),* }
         impl Core {
             /// All of them, for tests that go by the table.
@@ -345,72 +345,74 @@ impl Contraction {
     /// The nest of loops that defines it: `g`, `m`, `n` parallel, `k` serial.
     pub fn loops(&self) -> Block {
         let mut block = Block::default();
-        let vars = |block: &mut Block, extents: &[usize]| -> Vec<ValId> {
-            extents.iter().map(|_| block.value(DType::I32)).collect()
-        };
-        let (g, m, n, k) = (
-            vars(&mut block, &self.g),
-            vars(&mut block, &self.m),
-            vars(&mut block, &self.n),
-            vars(&mut block, &self.k),
-        );
-        let index = |o: &Operand, second: &[ValId], third: &[ValId]| -> Affine {
-            let groups = [(&g[..], &o.first), (second, &o.second), (third, &o.third)];
-            groups
-                .iter()
-                .flat_map(|(vars, strides)| vars.iter().zip(strides.iter()))
-                .fold(Affine::constant(o.offset), |sum, (v, s)| sum.plus(&Affine::term(*v, *s)))
-        };
-        let (a_index, b_index) = (index(&self.a, &m, &k), index(&self.b, &n, &k));
-        let out_index = index(&self.out, &m, &n);
+        let mut vars =
+            |extents: &[usize]| extents.iter().map(|_| block.value(DType::I32)).collect::<Vec<_>>();
+        let (g, m, n, k) = (vars(&self.g), vars(&self.m), vars(&self.n), vars(&self.k));
+        let out_index = self.out.index(&g, &m, &n);
         let sum = block.local(DType::F32);
         // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
-        let of_sums = k.len() > 1;
-        let part = if of_sums { block.local(DType::F32) } else { sum };
-        let f32s: Vec<ValId> = (0..10).map(|_| block.value(DType::F32)).collect();
-        let [a, b, old, new, first, last, zero, done, before, after] = f32s[..] else {
-            unreachable!("ten values")
-        };
-        let mut inner = vec![
-            Stmt::Let { out: a, inst: Inst::Load { param: self.a.param, index: a_index } },
-            Stmt::Let { out: b, inst: Inst::Load { param: self.b.param, index: b_index } },
-            Stmt::Let { out: old, inst: Inst::Get(part) },
-            Stmt::Let { out: new, inst: Inst::Core(Core::Fma, vec![a, b, old]) },
-            Stmt::Set { local: part, value: new },
-        ];
-        for (level, (var, extent)) in k.iter().zip(&self.k).enumerate().rev() {
-            if level == 0 && of_sums {
-                inner.splice(
-                    0..0,
-                    [
-                        Stmt::Let { out: zero, inst: Inst::Const(DType::F32, 0) },
-                        Stmt::Set { local: part, value: zero },
-                    ],
-                );
-                inner.extend([
-                    Stmt::Let { out: done, inst: Inst::Get(part) },
-                    Stmt::Let { out: before, inst: Inst::Get(sum) },
-                    Stmt::Let { out: after, inst: Inst::Core(Core::Add, vec![before, done]) },
-                    Stmt::Set { local: sum, value: after },
-                ]);
+        let part = if k.len() > 1 { block.local(DType::F32) } else { sum };
+        let load = |o: &Operand, index: Affine| Inst::Load { param: o.param, index };
+        let (a, load_a) = block.define(load(&self.a, self.a.index(&g, &m, &k)));
+        let (b, load_b) = block.define(load(&self.b, self.b.index(&g, &n, &k)));
+        let (old, get) = block.define(Inst::Get(part));
+        let (new, fma) = block.define(Inst::Core(Core::Fma, vec![a, b, old]));
+        let mut inner = vec![load_a, load_b, get, fma, Stmt::Set { local: part, value: new }];
+        if let [outermost, rest @ ..] = &k[..] {
+            inner = nest(rest, &self.k[1..], LoopKind::Serial, inner);
+            if part != sum {
+                inner = block.added_up(part, sum, inner);
             }
-            inner = vec![Stmt::For { var: *var, extent: *extent, kind: LoopKind::Serial, body: inner }];
+            inner = nest(&[*outermost], &self.k[..1], LoopKind::Serial, inner);
         }
-        let start = if self.accumulate {
-            Inst::Load { param: self.out.param, index: out_index.clone() }
-        } else {
-            Inst::Const(DType::F32, 0)
-        };
-        let mut body = vec![Stmt::Let { out: first, inst: start }, Stmt::Set { local: sum, value: first }];
+        let start =
+            if self.accumulate { load(&self.out, out_index.clone()) } else { Inst::Const(DType::F32, 0) };
+        let (first, begin) = block.define(start);
+        let (last, end) = block.define(Inst::Get(sum));
+        let mut body = vec![begin, Stmt::Set { local: sum, value: first }];
         body.extend(inner);
-        body.push(Stmt::Let { out: last, inst: Inst::Get(sum) });
-        body.push(Stmt::Store { param: self.out.param, index: out_index, value: last });
-        let outer = g.iter().zip(&self.g).chain(m.iter().zip(&self.m)).chain(n.iter().zip(&self.n));
-        for (var, extent) in outer.collect::<Vec<_>>().into_iter().rev() {
-            body = vec![Stmt::For { var: *var, extent: *extent, kind: LoopKind::Parallel, body }];
+        body.extend([end, Stmt::Store { param: self.out.param, index: out_index, value: last }]);
+        for (vars, extents) in [(n, &self.n), (m, &self.m), (g, &self.g)] {
+            body = nest(&vars, extents, LoopKind::Parallel, body);
         }
         block.stmts = body;
         block
+    }
+}
+
+/// Loops one within the other, the first outermost.
+fn nest(vars: &[ValId], extents: &[usize], kind: LoopKind, body: Vec<Stmt>) -> Vec<Stmt> {
+    let loops = vars.iter().zip(extents).rev();
+    loops.fold(body, |body, (var, extent)| vec![Stmt::For { var: *var, extent: *extent, kind, body }])
+}
+
+impl Operand {
+    /// The element in these iterations of the three groups of loops.
+    fn index(&self, first: &[ValId], second: &[ValId], third: &[ValId]) -> Affine {
+        let vars = [first, second, third].concat();
+        let strides = self.first.iter().chain(&self.second).chain(&self.third);
+        let terms = vars.iter().zip(strides);
+        terms.fold(Affine::constant(self.offset), |sum, (v, s)| sum.plus(&Affine::term(*v, *s)))
+    }
+}
+
+impl Block {
+    /// A new f32 and the statement that defines it.
+    fn define(&mut self, inst: Inst) -> (ValId, Stmt) {
+        let out = self.value(DType::F32);
+        (out, Stmt::Let { out, inst })
+    }
+
+    /// The statements, which add up to `part` from 0; then `sum += part`.
+    fn added_up(&mut self, part: LocalId, sum: LocalId, stmts: Vec<Stmt>) -> Vec<Stmt> {
+        let (zero, begin) = self.define(Inst::Const(DType::F32, 0));
+        let (done, get) = self.define(Inst::Get(part));
+        let (before, get_sum) = self.define(Inst::Get(sum));
+        let (after, add) = self.define(Inst::Core(Core::Add, vec![before, done]));
+        let mut all = vec![begin, Stmt::Set { local: part, value: zero }];
+        all.extend(stmts);
+        all.extend([get, get_sum, add, Stmt::Set { local: sum, value: after }]);
+        all
     }
 }
 
@@ -495,6 +497,3 @@ impl std::fmt::Display for Affine {
         f.write_str(&parts.join(" + "))
     }
 }
-
-/// Where a kernel came from, kept beside it: not part of its identity.
-pub type Origins = Vec<Span>;

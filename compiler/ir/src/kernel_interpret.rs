@@ -3,11 +3,11 @@
 use crate::device::{Device, DeviceError, Scalars};
 use crate::host::erf;
 use crate::kernel::{Affine, Block, Core, Inst, Kernel, Stmt, ValId};
-use crate::program::{BufferId, BufferKind, Program, ScalarArg, Step};
+use crate::program::{BufferId, BufferKind, Program, Step};
 use crate::types::DType;
 
 /// Runs a kernel. `bind(param)` gives the element in `memory` where a param's index 0 lies.
-pub fn run_kernel(kernel: &Kernel, memory: &mut [u32], bind: &[usize], scalars: &[u32]) {
+fn run_kernel(kernel: &Kernel, memory: &mut [u32], bind: &[usize], scalars: &[u32]) {
     let loops = kernel.loops();
     let mut machine = Machine {
         kernel,
@@ -81,48 +81,21 @@ impl Machine<'_> {
 }
 
 /// The meaning of an instruction, on bits.
-pub fn eval_core(core: Core, types: &[DType], bits: &[u32]) -> u32 {
+fn eval_core(core: Core, types: &[DType], bits: &[u32]) -> u32 {
     let f = |i: usize| f32::from_bits(bits[i]);
     let n = |i: usize| bits[i] as i32;
     let float = types[0] == DType::F32;
     // Transcendental functions are rounded from f64.
     let wide = |g: fn(f64) -> f64| (g(f64::from(f(0))) as f32).to_bits();
+    let number = |of_floats: fn(f32, f32) -> f32, of_ints: fn(i32, i32) -> i32| {
+        if float { of_floats(f(0), f(1)).to_bits() } else { of_ints(n(0), n(1)) as u32 }
+    };
     match core {
-        Core::Add => {
-            if float {
-                (f(0) + f(1)).to_bits()
-            } else {
-                n(0).wrapping_add(n(1)) as u32
-            }
-        }
-        Core::Sub => {
-            if float {
-                (f(0) - f(1)).to_bits()
-            } else {
-                n(0).wrapping_sub(n(1)) as u32
-            }
-        }
-        Core::Mul => {
-            if float {
-                (f(0) * f(1)).to_bits()
-            } else {
-                n(0).wrapping_mul(n(1)) as u32
-            }
-        }
-        Core::Min => {
-            if float {
-                if f(0) < f(1) { bits[0] } else { bits[1] }
-            } else {
-                n(0).min(n(1)) as u32
-            }
-        }
-        Core::Max => {
-            if float {
-                if f(0) > f(1) { bits[0] } else { bits[1] }
-            } else {
-                n(0).max(n(1)) as u32
-            }
-        }
+        Core::Add => number(|x, y| x + y, i32::wrapping_add),
+        Core::Sub => number(|x, y| x - y, i32::wrapping_sub),
+        Core::Mul => number(|x, y| x * y, i32::wrapping_mul),
+        Core::Min => number(|x, y| if x < y { x } else { y }, i32::min),
+        Core::Max => number(|x, y| if x > y { x } else { y }, i32::max),
         Core::Neg => {
             if float {
                 (-f(0)).to_bits()
@@ -219,20 +192,6 @@ impl Interpreter {
                     run_kernel(kernel, &mut self.memory, &bind, &values);
                 }
             }
-        }
-    }
-}
-
-impl ScalarArg {
-    /// The value's bits, in these iterations of the loops around.
-    pub fn bits(&self, iterations: &[usize], scalars: &Scalars) -> u32 {
-        match *self {
-            ScalarArg::Host(i) => scalars.host[i].to_bits(),
-            ScalarArg::Iteration { depth, reversed: None } => iterations[depth] as u32,
-            ScalarArg::Iteration { depth, reversed: Some(count) } => (count - 1 - iterations[depth]) as u32,
-            ScalarArg::SeedLow => scalars.seed as u32,
-            ScalarArg::SeedHigh => (scalars.seed >> 32) as u32,
-            ScalarArg::Update => scalars.update,
         }
     }
 }

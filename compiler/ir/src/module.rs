@@ -4,7 +4,7 @@ use crate::data::DataPlan;
 use crate::graph::{Graph, NodeId};
 use crate::host::HostExpr;
 use crate::types::{Axes, AxisId, Type};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use stmc_base::{Span, define_id};
 
 define_id! {
@@ -17,7 +17,7 @@ define_id! {
 }
 
 /// A checked, elaborated program.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Module {
     /// The name of the model.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Module {
 }
 
 /// A number that a schedule carries, in f64.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HostState {
     /// The variable: `plateau.0.rate`.
     pub name: String,
@@ -55,7 +55,7 @@ pub struct HostState {
 }
 
 /// A trained tensor, or a buffer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Param {
     /// `change.cells.0.gates.weight`.
     pub path: String,
@@ -74,7 +74,7 @@ pub struct Param {
 }
 
 /// First values of a weight: element `i` (in disk order) of the weight `path` is a pure function of (seed, path, i).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Init {
     /// All the same.
@@ -89,7 +89,7 @@ pub enum Init {
 }
 
 /// A graph with a name and a meaning for each input and output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntryGraph {
     /// `train`, `eval`, `predict`, `fit0` …
     pub name: String,
@@ -104,7 +104,7 @@ pub struct EntryGraph {
 }
 
 /// What an input of an entry is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum InputRole {
     /// A weight.
@@ -120,7 +120,7 @@ pub enum InputRole {
 }
 
 /// What an output of an entry is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum OutputRole {
     /// A term of the loss; the loss is their sum. In `train`.
@@ -138,7 +138,7 @@ pub enum OutputRole {
 }
 
 /// How partial results of the batches of a part are combined, in f64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Combine {
     /// Added.
     Sum,
@@ -149,7 +149,7 @@ pub enum Combine {
 }
 
 /// The `train` block.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Train {
     /// Samples in an update.
     pub batch: usize,
@@ -189,7 +189,7 @@ pub struct Train {
 }
 
 /// What begins anew with a phase. All else goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Resets {
     /// The state of the update rules.
     pub rules: bool,
@@ -198,7 +198,7 @@ pub struct Resets {
 }
 
 /// `start = "weights.safetensors"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// A file of weights or a run directory, relative to the main file.
     pub path: String,
@@ -207,7 +207,7 @@ pub struct Start {
 }
 
 /// Limits on the gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
     /// All gradients are scaled so that their joint Euclidean norm is at most this.
     Norm(f64),
@@ -216,7 +216,7 @@ pub enum Clip {
 }
 
 /// An update rule: one graph over scalars, applied to every element of every weight.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
     /// `Adam`.
     pub name: String,
@@ -227,7 +227,7 @@ pub struct Optimizer {
 }
 
 /// A metric: partial sums of the batches (outputs of `eval`) and a graph that finishes them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     /// As in the file.
     pub name: String,
@@ -242,7 +242,7 @@ pub struct Metric {
 }
 
 /// `best(valid.loss)`: a metric of a part, and which way is better.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Watch {
     /// `valid`.
     pub part: String,
@@ -253,7 +253,7 @@ pub struct Watch {
 }
 
 /// `stalled(valid.loss, for: 5 epochs)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stalled {
     /// What must improve.
     pub watch: Watch,

@@ -5,7 +5,7 @@ pub(crate) const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 pub(crate) const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 pub(crate) const ROUNDS: usize = 10;
 
-/// What a word of 24 bits counts.
+/// What one step of 24 bits is, so that all of them are one.
 pub(crate) const UNIT: f64 = 1.0 / 16_777_216.0;
 
 /// Four random words.
@@ -20,7 +20,7 @@ pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
 
 /// A number in [0, 1) from the high 24 bits: all of them are exact in f32.
 pub fn uniform(bits: u32) -> f32 {
-    (bits >> 8) as f32 * (1.0 / 16_777_216.0)
+    (bits >> 8) as f32 * UNIT as f32
 }
 
 /// The key of a seed.

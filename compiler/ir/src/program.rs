@@ -1,10 +1,11 @@
-//! A program: buffers, kernels and, per entry point, a structured list of launches. A device compiles it once and runs its entries; the only
-//! things that change between steps are the inputs, the state and a table of run-time scalars.
+//! A program: buffers, kernels and, per entry point, a structured list of launches. A device compiles it once and runs its
+//! entries; the only things that change between steps are the inputs, the state and a table of run-time scalars.
+//! `stmc emit --stage program` writes it as JSON.
 use crate::host::HostExpr;
 use crate::kernel::Kernel;
 use crate::module::{Init, InputRole, OutputRole};
 use crate::types::DType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 use stmc_base::{Span, define_id};
 
@@ -18,7 +19,7 @@ define_id! {
 }
 
 /// Everything a device needs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Program {
     /// In one arena, or within another buffer.
     pub buffers: Vec<Buffer>,
@@ -35,7 +36,7 @@ pub struct Program {
 }
 
 /// A weight and where it lives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProgramParam {
     /// `change.cells.0.gates.weight`.
     pub path: String,
@@ -55,7 +56,7 @@ pub struct ProgramParam {
 }
 
 /// A piece of memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Buffer {
     /// For people.
     pub name: String,
@@ -63,9 +64,7 @@ pub struct Buffer {
     pub dtype: DType,
     /// The logical tensor within it: named axes with extents and strides, in the order of disk or declaration where there is one.
     pub dims: Vec<BufferDim>,
-    /// Where element (0, 0, …) of the tensor lies, relative to the buffer's start (a halo comes before it).
-    pub origin: usize,
-    /// Elements, halo and padding included.
+    /// Elements.
     pub len: usize,
     /// What it is for.
     pub kind: BufferKind,
@@ -76,7 +75,7 @@ pub struct Buffer {
 }
 
 /// One axis of a buffer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BufferDim {
     /// The axis' name.
     pub axis: String,
@@ -87,7 +86,7 @@ pub struct BufferDim {
 }
 
 /// What a buffer is for, and so how long it lives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum BufferKind {
     /// Lives from run to run: weights, moments, accumulated gradients. Zero at first.
     State,
@@ -97,15 +96,15 @@ pub enum BufferKind {
     Output,
     /// Within one run; may share memory with others.
     Temp,
-    /// Within one run, but set to these bits everywhere when the program is loaded, and its memory is not shared: only the
-    /// inside of a halo is ever written.
+    /// A padded tensor within one run. All of it is set to these bits when the program is loaded, and its memory is not
+    /// shared: only what the halo surrounds is ever written.
     Halo(u32),
     /// Never changes.
     Constant(Arc<[u32]>),
 }
 
 /// An entry point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// `train` (forward and backward), `apply` (clip, optimizer), `eval`, `predict`, `fit0` …
     pub name: String,
@@ -122,7 +121,7 @@ pub struct Entry {
 }
 
 /// An input of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputPort {
     /// What it is.
     pub role: InputRole,
@@ -131,7 +130,7 @@ pub struct InputPort {
 }
 
 /// An output of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutputPort {
     /// What it is.
     pub role: OutputRole,
@@ -140,7 +139,7 @@ pub struct OutputPort {
 }
 
 /// A step of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum Step {
     /// Runs a kernel.
@@ -154,7 +153,7 @@ pub enum Step {
 }
 
 /// A kernel with its arguments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Launch {
     /// Which.
     pub kernel: KernelId,
@@ -167,7 +166,7 @@ pub struct Launch {
 }
 
 /// A buffer from an element on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Binding {
     /// Which.
     pub buffer: BufferId,
@@ -178,7 +177,7 @@ pub struct Binding {
 }
 
 /// See `Binding::steps`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct StepTerm {
     /// Which loop: 0 is the outermost around the step.
     pub depth: usize,
@@ -191,7 +190,7 @@ pub struct StepTerm {
 }
 
 /// A run-time scalar of a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum ScalarArg {
     /// `Program::scalars[i]`, f32.
@@ -212,6 +211,12 @@ impl Program {
         self.entries.iter().find(|e| e.name == name)
     }
 
+    /// One more buffer.
+    pub fn add(&mut self, buffer: Buffer) -> BufferId {
+        self.buffers.push(buffer);
+        BufferId::from_index(self.buffers.len() - 1)
+    }
+
     /// A buffer.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.index()]
@@ -224,6 +229,30 @@ impl Program {
             Some((parent, offset)) => {
                 let (root, start) = self.root(parent);
                 (root, start + offset)
+            }
+        }
+    }
+}
+
+impl Step {
+    /// The memory that it uses itself, not in the steps of a loop.
+    pub fn bindings(&self) -> Vec<&Binding> {
+        match self {
+            Step::Launch(launch) => launch.buffers.iter().collect(),
+            Step::Copy { from, to, .. } => vec![from, to],
+            Step::Fill { to, .. } => vec![to],
+            Step::Loop { .. } => vec![],
+        }
+    }
+}
+
+impl ScalarArg {
+    /// What it is for kernels.
+    pub fn dtype(self) -> DType {
+        match self {
+            ScalarArg::Host(_) => DType::F32,
+            ScalarArg::Iteration { .. } | ScalarArg::SeedLow | ScalarArg::SeedHigh | ScalarArg::Update => {
+                DType::I32
             }
         }
     }
@@ -242,7 +271,7 @@ impl Buffer {
         out
     }
 
-    /// Puts a tensor (in the order of `dims`) into the buffer's memory; a halo is left alone.
+    /// Puts a tensor (in the order of `dims`) into the buffer's memory.
     pub fn scatter(&self, values: &[u32], memory: &mut [u32]) {
         let mut values = values.iter();
         self.walk(|at| memory[at] = *values.next().expect("as many values as the tensor has elements"));
@@ -250,7 +279,7 @@ impl Buffer {
 
     fn walk(&self, mut visit: impl FnMut(usize)) {
         let mut index = vec![0; self.dims.len()];
-        let mut at = self.origin;
+        let mut at = 0;
         for _ in 0..self.count() {
             visit(at);
             for (i, d) in index.iter_mut().zip(&self.dims).rev() {

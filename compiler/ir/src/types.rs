@@ -1,10 +1,10 @@
 //! Tensor types: a dtype and a *set* of named axes, each with an extent. Axes have no order here; the layout pass
 //! gives them one.
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use stmc_base::define_id;
 
 /// What an element is. In memory every element takes four bytes: a `Bool` is a 32-bit 0 or 1.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub enum DType {
     /// IEEE single precision.
     F32,
@@ -31,7 +31,7 @@ define_id! {
 }
 
 /// An axis of the program (`owner` empty) or of one layer instance (its path).
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Axis {
     /// As the user wrote it; `tap(row)` for a window's taps.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct Axis {
 }
 
 /// All axes of a compilation. Ids order types, so the same program gives the same graphs.
-#[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, Debug, PartialEq)]
 pub struct Axes(Vec<Axis>);
 
 impl Axes {
@@ -88,7 +88,7 @@ impl Axes {
 }
 
 /// An axis and its extent.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Dim {
     /// Which axis.
     pub axis: AxisId,
@@ -97,7 +97,7 @@ pub struct Dim {
 }
 
 /// A tensor's type.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Type {
     /// What an element is.
     pub dtype: DType,
@@ -173,6 +173,12 @@ impl Type {
         let mut dims = self.dims.clone();
         dims.push(Dim { axis, extent });
         Type::new(self.dtype, dims)
+    }
+
+    /// With this extent along an axis, new or not.
+    #[must_use]
+    pub fn resized(&self, axis: AxisId, extent: usize) -> Type {
+        self.without(&[axis]).with(axis, extent).expect("the axis was taken out")
     }
 
     /// Row-major strides of the canonical order (as the interpreters store values), one per dim.

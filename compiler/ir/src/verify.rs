@@ -3,7 +3,7 @@
 use crate::graph::Graph;
 use crate::kernel::{Access, Affine, Block, Body, Inst, Kernel, LoopKind, Stmt, ValId};
 use crate::ops::Op;
-use crate::program::{Binding, Program, Step};
+use crate::program::{Binding, BufferId, Program, Step};
 use crate::types::{Axes, DType, Type};
 
 /// Operands precede their node, and every node has the type that its rule infers, in scans' bodies too.
@@ -159,7 +159,7 @@ impl Checker<'_> {
 pub fn program(program: &Program) {
     program.kernels.iter().for_each(kernel);
     for (i, buffer) in program.buffers.iter().enumerate() {
-        let (root, offset) = program.root(crate::program::BufferId::from_index(i));
+        let (root, offset) = program.root(BufferId::from_index(i));
         let holder = program.buffer(root);
         assert!(offset + buffer.len <= holder.len, "buffer `{}` lies within its parent", buffer.name);
         assert!(holder.place + holder.len <= program.arena, "buffer `{}` lies within the arena", buffer.name);

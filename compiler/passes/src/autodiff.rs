@@ -4,7 +4,7 @@
 //! whole loop: it runs the other way and carries the cotangents of the carries, and sums for the tensors that
 //! every step reads. What the steps computed is read from the stacks that `tape` made scans yield, or
 //! computed again. Only nodes that depend on a wanted input get cotangents.
-use crate::rebuild::{SharedAxes, ancestors, dependents, rebuild};
+use crate::rebuild::{SharedAxes, ancestors, dependents, input_index, rebuild};
 use crate::scan::parts::Loop;
 use crate::scan::tape::is_kept;
 use std::collections::BTreeMap;
@@ -38,10 +38,7 @@ pub fn differentiate(
     wanted: &[usize],
 ) -> (Graph, Vec<usize>) {
     let b = Builder::new(axes.clone());
-    let values = copy(&b, graph, |node| match &node.op {
-        Op::Input { index, ty } => Some(b.input(*index as usize, ty.clone())),
-        _ => None,
-    });
+    let values = copy(&b, graph);
     let inputs: Vec<Option<NodeId>> = wanted.iter().map(|w| input_node(graph, *w)).collect();
     let present: Vec<NodeId> = inputs.iter().flatten().copied().collect();
     let seeds = losses.iter().map(|l| (*l, b.fill(1.0, graph.ty(*l)))).collect();
@@ -69,20 +66,19 @@ pub fn release(axes: &SharedAxes, graph: &Graph) -> Graph {
     })
 }
 
-/// Copies a graph into a builder; `f` may give a node another value. Gives the value of each node.
-fn copy(b: &Builder, graph: &Graph, f: impl Fn(&Node) -> Option<NodeId>) -> Vec<NodeId> {
+/// Copies a graph into a builder. Gives the value of each node.
+fn copy(b: &Builder, graph: &Graph) -> Vec<NodeId> {
     let mut values: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let args: Vec<NodeId> = node.args.iter().map(|a| values[a.index()]).collect();
         b.at(&node.spans);
-        values.push(f(node).unwrap_or_else(|| b.must(node.op.clone(), &args)));
+        values.push(b.must(node.op.clone(), &args));
     }
     values
 }
 
 fn input_node(graph: &Graph, index: usize) -> Option<NodeId> {
-    let is = |op: &Op| matches!(op, Op::Input { index: i, .. } if *i as usize == index);
-    graph.nodes.iter().position(|n| is(&n.op)).map(NodeId::from_index)
+    graph.nodes.iter().position(|n| input_index(n) == Some(index)).map(NodeId::from_index)
 }
 
 /// Cotangents of the nodes of `graph` that depend on `wanted`, given those of some (`seeds`). `values` are
@@ -164,7 +160,8 @@ impl Reverse<'_> {
     fn scan(&mut self, id: NodeId, scan: &Scan, given: &BTreeMap<usize, NodeId>) {
         let args = self.graph.node(id).args.clone();
         let flow = Flow::of(scan, &args.iter().map(|a| self.depends[a.index()]).collect::<Vec<_>>(), given);
-        let mut back = Loop::new(self.b, scan.axis, scan.extent, !scan.reverse);
+        let mut back = Loop::new(self.b, scan.axis, scan.extent);
+        back.reverse = !scan.reverse;
         let outside: Vec<NodeId> = args.iter().map(|a| self.values[a.index()]).collect();
         let values = self.forward_values(&mut back, id, scan, &outside);
 
@@ -250,9 +247,8 @@ impl Reverse<'_> {
     /// The value of a result of a scan. An inner scan's results are nodes of the body that were taped
     /// themselves.
     fn result(&self, id: NodeId, scan: &Scan, index: usize) -> NodeId {
-        let is = |node: &stmc_ir::Node| {
-            matches!(&node.op, Op::ScanResult(r) if r.index == index) && node.args[0] == id
-        };
+        let is =
+            |node: &Node| matches!(&node.op, Op::ScanResult(r) if r.index == index) && node.args[0] == id;
         match self.graph.nodes.iter().position(is) {
             Some(i) => self.values[i],
             None => {

@@ -9,11 +9,11 @@ use crate::{pipeline, plan};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use stmc_ir::module::{EntryGraph, InputRole, Module, OutputRole, ParamId, Train};
+use stmc_ir::module::{EntryGraph, InputRole, Module, OutputRole, Param, ParamId, Train};
 use stmc_ir::program::{
     Binding, Buffer, BufferDim, BufferId, BufferKind, Entry, InputPort, OutputPort, ProgramParam, Step,
 };
-use stmc_ir::{AxisId, DType, Program, Type, verify};
+use stmc_ir::{AxisId, DType, Dim, Program, Type, verify};
 
 /// What is to be compiled besides what the module says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,7 +33,7 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
     let known = Module { axes: axes.borrow().clone(), entries: entries.clone(), ..module.clone() };
     let mut lowerer = Lowerer::new(axes.clone(), Layout::new(&known));
     lowerer.program.scalars.clone_from(&module.scalars);
-    let weights = Weights::new(&mut lowerer, module, &entries);
+    let weights = Weights::new(&mut lowerer.program, module, &entries);
     for entry in &entries {
         let lowered = lower_entry(&mut lowerer, &weights, entry);
         lowerer.program.entries.push(lowered);
@@ -50,22 +50,24 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
 
 /// The entry after all graph passes; `train` with its gradients.
 pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradients: Gradients) -> EntryGraph {
-    let wanted: Vec<usize> = (0..entry.inputs.len())
-        .filter(|i| match &entry.inputs[*i] {
-            InputRole::Param(p) => module.params[p.index()].is_trained(),
-            InputRole::Slab { .. } | InputRole::Named { .. } => gradients == Gradients::WeightsAndInputs,
-            InputRole::Valid | InputRole::Mask { .. } => false,
-        })
-        .filter(|_| entry.name == "train")
-        .filter(|i| {
-            let float = |(index, ty): (usize, Type)| (index == *i).then_some(ty.dtype == DType::F32);
-            entry.graph.inputs().into_iter().find_map(float).unwrap_or(false)
-        })
-        .collect();
-    let mut entry = pipeline::optimize(axes, entry, &wanted);
+    let mut entry = pipeline::optimize(axes, entry, &wanted(module, entry, gradients));
     entry.graph = split_reductions(axes, &entry.graph);
     verify::graph(&entry.graph, &axes.borrow(), "split_reductions");
     entry
+}
+
+/// The inputs by which the losses of an entry are differentiated.
+fn wanted(module: &Module, entry: &EntryGraph, gradients: Gradients) -> Vec<usize> {
+    if entry.name != "train" {
+        return vec![];
+    }
+    let floats = entry.graph.inputs().into_iter().filter(|(_, ty)| ty.dtype == DType::F32);
+    let is_wanted = |i: &usize| match &entry.inputs[*i] {
+        InputRole::Param(p) => module.params[p.index()].is_trained(),
+        InputRole::Slab { .. } | InputRole::Named { .. } => gradients == Gradients::WeightsAndInputs,
+        InputRole::Valid | InputRole::Mask { .. } => false,
+    };
+    floats.map(|(i, _)| i).filter(is_wanted).collect()
 }
 
 /// The weights of each update rule in one arena, with their gradients and states beside them in arenas of the same shape.
@@ -85,6 +87,8 @@ pub(crate) struct Weights {
 /// Whole arenas.
 pub(crate) struct Arenas {
     pub len: usize,
+    /// Elements that have a weight.
+    taken: usize,
     pub weights: BufferId,
     pub gradients: BufferId,
     pub states: Vec<BufferId>,
@@ -107,6 +111,7 @@ impl Arenas {
         let mut whole = |name: &str| plain(program, name, len);
         Arenas {
             len,
+            taken: 0,
             weights: whole("weights"),
             gradients: whole("gradients"),
             states: train.optimizers[rule].states.iter().map(|s| whole(s)).collect(),
@@ -114,73 +119,74 @@ impl Arenas {
             averages: train.ema.map(|_| whole("averages")),
         }
     }
+
+    /// Where the next weight begins.
+    fn take(&mut self, len: usize) -> usize {
+        self.taken += len.next_multiple_of(ALIGN);
+        self.taken - len.next_multiple_of(ALIGN)
+    }
 }
 
 impl Weights {
-    fn new(lowerer: &mut Lowerer, module: &Module, entries: &[EntryGraph]) -> Weights {
+    fn new(program: &mut Program, module: &Module, entries: &[EntryGraph]) -> Weights {
         let rules = |train: &Train| -> Vec<Arenas> {
             let rules = 0..train.optimizers.len();
-            rules.map(|rule| Arenas::new(&mut lowerer.program, module, train, rule)).collect()
+            rules.map(|rule| Arenas::new(program, module, train, rule)).collect()
         };
         let arenas = module.train.as_ref().map_or(vec![], rules);
-        let live: Vec<ParamId> = entries
-            .iter()
-            .flat_map(|e| &e.outputs)
-            .filter_map(|o| if let OutputRole::ParamGradient(p) = o { Some(*p) } else { None })
-            .collect();
-        let updated = Updated::new(&mut lowerer.program, module, entries);
-        let mut offsets = vec![0; arenas.len()];
+        let updated = Updated::new(program, module, entries);
         let (params, places, gradients, averages) = Default::default();
         let mut weights = Weights { params, places, gradients, averages, arenas, updated };
-        for (i, param) in module.params.iter().enumerate() {
-            let order = Layout::weight(&param.disk, module);
-            let (mut stride, mut dims) = (1, vec![]);
-            for axis in order.iter().rev() {
-                let extent = param.ty.extent(*axis).expect("disk order names the weight's axes");
-                dims.insert(0, StoredDim { axis: *axis, extent, stride: stride as i64 });
-                stride *= extent;
+        for id in (0..module.params.len()).map(ParamId::from_index) {
+            weights.add(program, module, id);
+        }
+        for role in entries.iter().flat_map(|e| &e.outputs) {
+            if let OutputRole::ParamGradient(id) = role {
+                weights.params[id.index()].live = true;
             }
-            let rule = param.optimizer.filter(|_| !weights.arenas.is_empty());
-            let offset = rule.map_or(0, |rule| offsets[rule]);
-            let mut part = |name: String, parent: Option<(BufferId, usize)>| {
-                let buffer = sub_buffer(lowerer, module, name, &param.disk, &dims, parent);
-                Stored { buffer, base: 0, steps: vec![], dims: dims.clone() }
-            };
-            let arena = rule.map(|rule| &weights.arenas[rule]);
-            let id = ParamId::from_index(i);
-            let updated = weights.updated.as_mut().filter(|u| u.offsets.contains_key(&id));
-            let parent =
-                arena.map(|a| (a.weights, offset)).or(updated.as_ref().map(|u| (u.now, u.offsets[&id])));
-            let place = part(param.path.clone(), parent);
-            if let Some(updated) = updated {
-                let parent = Some((updated.next, updated.offsets[&id]));
-                updated.places.insert(id, part(format!("next.{}", param.path), parent));
-            }
-            let gradient = arena.map(|a| part(format!("grad.{}", param.path), Some((a.gradients, offset))));
-            let states: Vec<BufferId> = arena.map_or(vec![], |a| {
-                let name = || format!("state.{}", param.path);
-                a.states.iter().map(|s| part(name(), Some((*s, offset))).buffer).collect()
-            });
-            let average = arena
-                .and_then(|a| a.averages)
-                .map(|whole| part(format!("average.{}", param.path), Some((whole, offset))));
-            if let Some(rule) = rule {
-                offsets[rule] += param.ty.len().next_multiple_of(ALIGN);
-            }
-            weights.params.push(ProgramParam {
-                path: param.path.clone(),
-                buffer: place.buffer,
-                gradient: gradient.as_ref().map(|g| g.buffer),
-                states,
-                average: average.as_ref().map(|a| a.buffer),
-                init: param.init.clone(),
-                live: live.contains(&id),
-            });
-            weights.places.push(place);
-            weights.gradients.push(gradient);
-            weights.averages.push(average);
         }
         weights
+    }
+
+    /// Gives a weight its places.
+    fn add(&mut self, program: &mut Program, module: &Module, id: ParamId) {
+        let param = &module.params[id.index()];
+        let path = &param.path;
+        let extent = |axis| param.ty.extent(axis).expect("disk order names the weight's axes");
+        let order = Layout::weight(&param.disk, module);
+        let dims = StoredDim::dense(
+            &order.into_iter().map(|axis| Dim { axis, extent: extent(axis) }).collect::<Vec<_>>(),
+        );
+        let mut part = |name: String, parent: Option<(BufferId, usize)>| {
+            let buffer = program.add(weight_buffer(module, param, &dims, name, parent));
+            Stored { buffer, base: 0, steps: vec![], dims: dims.clone() }
+        };
+        let rule = param.optimizer.filter(|rule| *rule < self.arenas.len());
+        let start = rule.map_or(0, |rule| self.arenas[rule].take(param.ty.len()));
+        let arenas = rule.map(|rule| &self.arenas[rule]);
+        let updated = self.updated.as_mut().filter(|u| u.offsets.contains_key(&id));
+        let now = updated.as_ref().map(|u| (u.now, u.offsets[&id]));
+        let place = part(path.clone(), arenas.map(|a| (a.weights, start)).or(now));
+        if let Some(updated) = updated {
+            let next = part(format!("next.{path}"), Some((updated.next, updated.offsets[&id])));
+            updated.places.insert(id, next);
+        }
+        let mut beside = |name: &str, whole: BufferId| part(format!("{name}.{path}"), Some((whole, start)));
+        let gradient = arenas.map(|a| beside("grad", a.gradients));
+        let states = arenas.map_or(vec![], |a| a.states.iter().map(|s| beside("state", *s).buffer).collect());
+        let average = arenas.and_then(|a| a.averages).map(|whole| beside("average", whole));
+        self.params.push(ProgramParam {
+            path: path.clone(),
+            buffer: place.buffer,
+            gradient: gradient.as_ref().map(|g| g.buffer),
+            states,
+            average: average.as_ref().map(|a| a.buffer),
+            init: param.init.clone(),
+            live: false,
+        });
+        self.places.push(place);
+        self.gradients.push(gradient);
+        self.averages.push(average);
     }
 
     /// What an entry reads of a weight: its average, unless the entry trains.
@@ -227,48 +233,64 @@ impl Updated {
 
 /// State without axes.
 fn plain(program: &mut Program, name: &str, len: usize) -> BufferId {
-    program.buffers.push(Buffer {
+    program.add(Buffer {
         name: name.to_string(),
         dtype: DType::F32,
         dims: vec![],
-        origin: 0,
         len,
         kind: BufferKind::State,
         parent: None,
         place: 0,
-    });
-    BufferId::from_index(program.buffers.len() - 1)
+    })
 }
 
-fn sub_buffer(
-    lowerer: &mut Lowerer,
+/// A buffer of a weight's shape, which lies as `dims` say and lists them in disk order.
+fn weight_buffer(
     module: &Module,
-    name: String,
-    disk: &[AxisId],
+    param: &Param,
     dims: &[StoredDim],
+    name: String,
     parent: Option<(BufferId, usize)>,
-) -> BufferId {
-    let listed = disk.iter().map(|axis| {
+) -> Buffer {
+    let listed = param.disk.iter().map(|axis| {
         let d = dims.iter().find(|d| d.axis == *axis).expect("disk order names the weight's axes");
         BufferDim { axis: module.axes.name(*axis).to_string(), extent: d.extent, stride: d.stride as usize }
     });
-    lowerer.program.buffers.push(Buffer {
-        name,
-        dtype: DType::F32,
-        dims: listed.collect(),
-        origin: 0,
-        len: dims.iter().map(|d| d.extent).product(),
-        kind: BufferKind::State,
-        parent,
-        place: 0,
-    });
-    BufferId::from_index(lowerer.program.buffers.len() - 1)
+    let (dims, len) = (listed.collect(), param.ty.len());
+    Buffer { name, dtype: DType::F32, dims, len, kind: BufferKind::State, parent, place: 0 }
 }
 
 fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> Entry {
+    let (given, inputs) = given(lowerer, weights, entry);
+    let mut outputs = vec![];
+    let mut targets = vec![];
+    let mut updates = None;
+    for (role, node) in entry.outputs.iter().zip(&entry.graph.outputs) {
+        if let OutputRole::Buffer(p) = role {
+            let updated = weights.updated.as_ref().expect("the entry updates a buffer");
+            targets.push(updated.places[p].clone());
+            updates = Some(updated.store());
+            continue;
+        }
+        let target = target(lowerer, weights, entry, role, entry.graph.ty(*node));
+        outputs.push(OutputPort { role: role.clone(), buffer: target.buffer });
+        targets.push(target);
+    }
+    lowerer.flops = 0;
+    let mut steps = lowerer.lower(&entry.graph, &given, targets);
+    steps.extend(updates);
+    Entry { name: entry.name.clone(), steps, inputs, outputs, batch: entry.batch, flops: lowerer.flops }
+}
+
+/// What the inputs of an entry's graph are, and which of them are written before a run.
+fn given(
+    lowerer: &mut Lowerer,
+    weights: &Weights,
+    entry: &EntryGraph,
+) -> (HashMap<usize, Given>, Vec<InputPort>) {
     let types: HashMap<usize, Type> = entry.graph.inputs().into_iter().collect();
     let mut given = HashMap::new();
-    let mut inputs = vec![];
+    let mut ports = vec![];
     for (i, role) in entry.inputs.iter().enumerate() {
         // An input that nothing uses is not asked for.
         let Some(ty) = types.get(&i) else { continue };
@@ -280,47 +302,39 @@ fn lower_entry(lowerer: &mut Lowerer, weights: &Weights, entry: &EntryGraph) -> 
             InputRole::Valid => lowerer.tensor("valid", ty, BufferKind::Input, None),
         };
         if !matches!(role, InputRole::Param(_)) {
-            inputs.push(InputPort { role: role.clone(), buffer: stored.buffer });
+            ports.push(InputPort { role: role.clone(), buffer: stored.buffer });
         }
         given.insert(i, Given::Tensor(stored));
     }
-    let mut outputs = vec![];
-    let mut targets = vec![];
-    for (role, node) in entry.outputs.iter().zip(&entry.graph.outputs) {
-        let ty = entry.graph.ty(*node);
-        let stored = match role {
-            OutputRole::ParamGradient(p) => {
-                weights.gradients[p.index()].clone().expect("trained weights have a gradient")
+    (given, ports)
+}
+
+/// Where an output goes.
+fn target(
+    lowerer: &mut Lowerer,
+    weights: &Weights,
+    entry: &EntryGraph,
+    role: &OutputRole,
+    ty: &Type,
+) -> Stored {
+    match role {
+        OutputRole::ParamGradient(p) => {
+            weights.gradients[p.index()].clone().expect("trained weights have a gradient")
+        }
+        OutputRole::Buffer(_) => unreachable!("next values of buffers are no outputs of the program"),
+        OutputRole::Named { axes, .. } => port(lowerer, "output", ty, axes, BufferKind::Output),
+        OutputRole::InputGradient(i) => match &entry.inputs[*i] {
+            InputRole::Slab { axes, .. } | InputRole::Named { axes, .. } => {
+                port(lowerer, "gradient", ty, axes, BufferKind::Output)
             }
-            OutputRole::Buffer(p) => {
-                let updated = weights.updated.as_ref().expect("the entry updates a buffer");
-                targets.push(updated.places[p].clone());
-                continue;
-            }
-            OutputRole::Named { axes, .. } => port(lowerer, "output", ty, axes, BufferKind::Output),
-            OutputRole::InputGradient(i) => match &entry.inputs[*i] {
-                InputRole::Slab { axes, .. } | InputRole::Named { axes, .. } => {
-                    port(lowerer, "gradient", ty, axes, BufferKind::Output)
-                }
-                _ => lowerer.tensor("gradient", ty, BufferKind::Output, None),
-            },
-            // The host reads these in the order of the sorted axes, as the interpreter's values lie.
-            OutputRole::Loss { .. } | OutputRole::Partial(_) => {
-                let sorted: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).collect();
-                port(lowerer, "result", ty, &sorted, BufferKind::Output)
-            }
-        };
-        outputs.push(OutputPort { role: role.clone(), buffer: stored.buffer });
-        targets.push(stored);
+            _ => lowerer.tensor("gradient", ty, BufferKind::Output, None),
+        },
+        // The host reads these in the order of the sorted axes, as the interpreter's values lie.
+        OutputRole::Loss { .. } | OutputRole::Partial(_) => {
+            let sorted: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).collect();
+            port(lowerer, "result", ty, &sorted, BufferKind::Output)
+        }
     }
-    lowerer.flops = 0;
-    let mut steps = lowerer.lower(&entry.graph, &given, targets);
-    if let Some(updated) = &weights.updated
-        && entry.outputs.iter().any(|o| matches!(o, OutputRole::Buffer(_)))
-    {
-        steps.push(updated.store());
-    }
-    Entry { name: entry.name.clone(), steps, inputs, outputs, batch: entry.batch, flops: lowerer.flops }
 }
 
 /// A buffer in the order of the layout whose dims are listed in the order of `axes`.

@@ -1,7 +1,7 @@
 //! Writes the loops of one kernel: pulls the value of each leaf through the ops that are not stored, at the position that the loops
 //! stand at. A first, dry run finds out how the loops are best ordered; the second writes them.
 use crate::coalesce::coalesce;
-use crate::fuse::Move;
+use crate::fuse::Work;
 use crate::stored::Stored;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,15 +27,13 @@ pub(crate) struct Scene<'a> {
     pub tables: &'a mut dyn FnMut(&Arc<[u32]>, DType) -> Stored,
 }
 
-/// A value of the kernel and where it is put. All leaves of a kernel have one domain.
+/// Work of the kernel and where its value is put. All leaves of a kernel have one domain.
 #[derive(Clone, Debug)]
-pub(crate) struct Leaf {
+pub(crate) struct Leaf<'a> {
     /// What is computed.
-    pub value: NodeId,
-    /// Whether it is stored by this leaf, so that there is nothing to load.
-    pub fresh: bool,
-    /// Where to, and at which place there.
-    pub stores: Vec<(Stored, Vec<Move>)>,
+    pub work: &'a Work,
+    /// Where to; `Work::moves` says at which place there.
+    pub target: Stored,
 }
 
 /// A finished kernel with its arguments.
@@ -69,11 +67,11 @@ pub(crate) fn emit(
     scene: &mut Scene<'_>,
     name: &str,
     domain: &[(AxisId, usize)],
-    leaves: &[Leaf],
+    leaves: &[Leaf<'_>],
 ) -> Emitted {
     if let [leaf] = leaves
-        && leaf.fresh
-        && matches!(scene.graph.node(leaf.value).op, Op::Scatter(_))
+        && leaf.work.stores_value()
+        && matches!(scene.graph.node(leaf.work.value).op, Op::Scatter(_))
     {
         return scatter::emit(scene, name, domain, leaf);
     }
@@ -103,17 +101,23 @@ struct Emitter<'s, 'a> {
     depth: Vec<usize>,
     /// Ranges of i32 values used in indices.
     ranges: BTreeMap<ValId, (i64, i64)>,
-    /// Values of nodes at positions, with the scope they hold in.
+    /// Values of nodes at positions; forgotten when the scope closes in which they are defined.
     memo: HashMap<(NodeId, Vec<(AxisId, Affine)>), ValId>,
+    /// The same of instructions.
     insts: HashMap<Inst, ValId>,
     params: Vec<(Binding, Param)>,
     scalars: Vec<ScalarArg>,
     spans: Vec<Span>,
+    /// The variables of the domain's loops.
     domain: Vec<ValId>,
+    /// The variables of each fold's loops.
     folds: Vec<Vec<ValId>>,
+    /// Least stride of any load along each variable.
     strides: BTreeMap<ValId, i64>,
+    /// Variables that were divided, and by what.
     wanted: Vec<(ValId, i64)>,
     hints: Hints,
+    /// Where the domain's loops stand.
     at: At,
 }
 
@@ -156,21 +160,23 @@ impl<'s, 'a> Emitter<'s, 'a> {
         e
     }
 
-    fn leaves(&mut self, leaves: &[Leaf]) {
+    fn leaves(&mut self, leaves: &[Leaf<'_>]) {
         let at = self.at.clone();
-        for leaf in leaves {
-            let value = if leaf.fresh { self.compute(leaf.value, &at) } else { self.pull(leaf.value, &at) };
-            for (target, moves) in &leaf.stores {
-                let place = moves.iter().fold(at.clone(), |place, m| {
-                    place.with(m.axis, at.along(m.axis).times(m.scale).plus(&Affine::constant(m.offset)))
-                });
-                let index = target.index(&place);
-                let (param, constant) = self.param(target, self.block.values[value.index()], Access::Write);
-                let index = index.plus(&Affine::constant(constant));
-                let here = self.scopes.len() - 1;
-                self.scopes[here].push(Stmt::Store { param, index, value });
-            }
+        for Leaf { work, target } in leaves {
+            let stores_value = work.stores_value();
+            let value = if stores_value { self.compute(work.value, &at) } else { self.pull(work.value, &at) };
+            let place = work.moves.iter().fold(at.clone(), |place, m| {
+                place.with(m.axis, at.along(m.axis).times(m.scale).plus(&Affine::constant(m.offset)))
+            });
+            let (param, constant) = self.param(target, self.block.values[value.index()], Access::Write);
+            let index = target.index(&place).plus(&Affine::constant(constant));
+            self.push(Stmt::Store { param, index, value });
         }
+    }
+
+    /// A statement in the innermost open loop.
+    fn push(&mut self, stmt: Stmt) {
+        self.scopes.last_mut().expect("a scope is open").push(stmt);
     }
 
     /// The value of a node at a position over exactly its axes (or more).
@@ -185,7 +191,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
             let stored = stored.clone();
             self.load(&stored, graph.ty(node).dtype, &at)
         } else if let Some((_, arg)) = self.scene.step.filter(|s| s.0 == node) {
-            self.scalar_value(arg, DType::I32)
+            self.scalar_value(arg)
         } else {
             return self.compute(node, &at);
         };
@@ -217,10 +223,11 @@ impl<'s, 'a> Emitter<'s, 'a> {
         self.inst(Inst::Load { param, index }, dtype)
     }
 
-    /// The number of a binding among the params, and what its index needs added (views may begin before their buffer).
+    /// The number of a binding among the params, and what its index needs added: all parts of a buffer that no loop moves
+    /// are one param.
     fn param(&mut self, stored: &Stored, dtype: DType, access: Access) -> (usize, i64) {
-        let origin = if stored.steps.is_empty() { 0 } else { stored.base };
-        let binding = Binding { base: origin.max(0), ..stored.binding() };
+        let base = if stored.steps.is_empty() { 0 } else { stored.base };
+        let binding = Binding { base, ..stored.binding() };
         let constant = stored.base - binding.base;
         if let Some(i) = self.params.iter().position(|(b, p)| *b == binding && p.dtype == dtype) {
             if self.params[i].1.access != access {
@@ -232,12 +239,12 @@ impl<'s, 'a> Emitter<'s, 'a> {
         (self.params.len() - 1, constant)
     }
 
-    fn scalar_value(&mut self, arg: ScalarArg, dtype: DType) -> ValId {
+    fn scalar_value(&mut self, arg: ScalarArg) -> ValId {
         let i = self.scalars.iter().position(|s| *s == arg).unwrap_or_else(|| {
             self.scalars.push(arg);
             self.scalars.len() - 1
         });
-        self.inst(Inst::Scalar(i), dtype)
+        self.inst(Inst::Scalar(i), arg.dtype())
     }
 
     /// A value of an instruction, in the outermost scope in which its operands are known; the same instruction once.
@@ -266,10 +273,9 @@ impl<'s, 'a> Emitter<'s, 'a> {
     fn update(&mut self, local: LocalId, core: Core, value: ValId) {
         let dtype = self.block.values[value.index()];
         let old = self.inst(Inst::Get(local), dtype);
-        let inside = self.scopes.len() - 1;
-        let new = self.new_value(dtype, inside);
-        self.scopes[inside].push(Stmt::Let { out: new, inst: Inst::Core(core, vec![old, value]) });
-        self.scopes[inside].push(Stmt::Set { local, value: new });
+        let new = self.new_value(dtype, self.scopes.len() - 1);
+        self.push(Stmt::Let { out: new, inst: Inst::Core(core, vec![old, value]) });
+        self.push(Stmt::Set { local, value: new });
     }
 
     fn new_value(&mut self, dtype: DType, depth: usize) -> ValId {
@@ -312,17 +318,14 @@ impl<'s, 'a> Emitter<'s, 'a> {
     }
 
     fn finish(mut self, name: &str, loops: &[DomainLoop]) -> Emitted {
-        let mut body = vec![];
         let lanes = !self.hints.lane_fold && !loops.is_empty();
         if lanes {
             let inner = self.close_scope();
             let (var, extent) =
                 (*self.domain.last().expect("there is a loop"), loops[loops.len() - 1].extent);
-            body = self.close_scope();
-            body.push(Stmt::For { var, extent, kind: LoopKind::Lanes, body: inner });
-        } else {
-            body.append(&mut self.close_scope());
+            self.push(Stmt::For { var, extent, kind: LoopKind::Lanes, body: inner });
         }
+        let mut body = self.close_scope();
         let outer = loops.len() - usize::from(lanes);
         for n in (0..outer).rev() {
             body = vec![Stmt::For {
@@ -333,14 +336,10 @@ impl<'s, 'a> Emitter<'s, 'a> {
             }];
         }
         self.block.stmts = coalesce(body);
-        let scalars = self.scalars.iter().map(|s| match s {
-            ScalarArg::Host(_) => DType::F32,
-            _ => DType::I32,
-        });
         let kernel = Kernel {
             name: name.to_string(),
             params: self.params.iter().map(|p| p.1).collect(),
-            scalars: scalars.collect(),
+            scalars: self.scalars.iter().map(|s| s.dtype()).collect(),
             body: Body::Loops(self.block),
         };
         let buffers = self.params.into_iter().map(|p| p.0).collect();
@@ -429,8 +428,7 @@ impl Emit for Lowering<'_, '_, '_> {
     }
 
     fn scalar(&mut self, arg: ScalarArg) -> ValId {
-        let dtype = if matches!(arg, ScalarArg::Host(_)) { DType::F32 } else { DType::I32 };
-        self.emitter.scalar_value(arg, dtype)
+        self.emitter.scalar_value(arg)
     }
 
     fn value(&mut self, index: &Affine) -> ValId {
@@ -479,8 +477,7 @@ impl Emit for Lowering<'_, '_, '_> {
         let number = e.folds.len();
         let dtype = e.block.values[start.index()];
         let local: LocalId = e.block.local(dtype);
-        let here = e.scopes.len() - 1;
-        e.scopes[here].push(Stmt::Set { local, value: start });
+        e.push(Stmt::Set { local, value: start });
         // Longest stride outermost, as the dry run saw it.
         let mut order: Vec<usize> = (0..extents.len()).collect();
         if let Some(strides) = e.hints.fold_strides.get(number) {
@@ -494,8 +491,7 @@ impl Emit for Lowering<'_, '_, '_> {
             if level > 0 && of_sums {
                 let inner = e.block.local(dtype);
                 let zero = e.inst(Inst::Const(dtype, 0), dtype);
-                let around = e.scopes.len() - 1;
-                e.scopes[around].push(Stmt::Set { local: inner, value: zero });
+                e.push(Stmt::Set { local: inner, value: zero });
                 locals.push(inner);
             }
             e.scopes.push(vec![]);
@@ -520,8 +516,7 @@ impl Emit for Lowering<'_, '_, '_> {
             let innermost = level + 1 == order.len();
             let kind =
                 if e.hints.lane_fold && innermost && leaf { LoopKind::Lanes } else { LoopKind::Serial };
-            let outer = e.scopes.len() - 1;
-            e.scopes[outer].push(Stmt::For { var: vars[*n], extent: extents[*n], kind, body: stmts });
+            e.push(Stmt::For { var: vars[*n], extent: extents[*n], kind, body: stmts });
         }
         e.inst(Inst::Get(local), dtype)
     }
@@ -531,9 +526,4 @@ impl Emit for Lowering<'_, '_, '_> {
         let (param, constant) = self.emitter.param(&stored, dtype, Access::Read);
         self.emitter.inst(Inst::Load { param, index: index.plus(&Affine::constant(constant)) }, dtype)
     }
-}
-
-/// Whether an op computes its result from operands at the same position.
-pub(crate) fn pointwise(op: &Op) -> bool {
-    matches!(op, Op::Scalar(_) | Op::Cast(_))
 }

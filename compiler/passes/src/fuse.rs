@@ -3,10 +3,9 @@
 //!
 //! After: every operand of a contraction and of a scan is a view of something stored, and units stand in an order in which everything is
 //! stored before it is read by another unit.
-use crate::emit::pointwise;
 use std::collections::{BTreeMap, BTreeSet};
 use stmc_ir::ops::{Concat, Pad};
-use stmc_ir::{AxisId, Graph, NodeId, Op, Type};
+use stmc_ir::{AxisId, Graph, NodeId, Op};
 
 /// Work for one kernel, or a scan.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,14 +23,19 @@ pub(crate) enum Unit {
 pub(crate) struct Work {
     /// What is computed.
     pub value: NodeId,
-    /// Whether `value` is stored by this very work (then it must not be loaded).
-    pub fresh: bool,
     /// Where to.
     pub dest: Dest,
     /// The loops: the axes of the destination, with the extents of this part of it.
     pub domain: Vec<(AxisId, usize)>,
     /// Along axes without one, the destination's index is the index.
     pub moves: Vec<Move>,
+}
+
+impl Work {
+    /// Whether it is what stores the value: then there is nothing to load.
+    pub fn stores_value(&self) -> bool {
+        self.dest == Dest::Node(self.value)
+    }
 }
 
 /// Along `axis`, the destination's index is `offset + scale * index`.
@@ -53,6 +57,15 @@ pub(crate) enum Dest {
     First(NodeId, usize),
 }
 
+/// At which positions of a stored node a value reads it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Place {
+    /// At the value's own alone.
+    Same,
+    /// At others too.
+    Any,
+}
+
 /// The result of fusion.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -66,6 +79,8 @@ pub(crate) struct Plan {
 const SMALL_DOT: usize = 2048;
 /// What may be computed again in a second kernel, in additions per element.
 const CHEAP: usize = 24;
+/// How far up a node's operands its cost is counted: nobody needs to know how much more than dear it is.
+const COST_LEVELS: usize = 7;
 /// Values stored and read by one kernel.
 const MANY: usize = 20;
 
@@ -77,17 +92,9 @@ pub(crate) fn contraction(graph: &Graph, id: NodeId) -> bool {
     node.ty.len() * contracted >= SMALL_DOT
 }
 
-/// Whether an op is a view of its stored operand, whatever the layout.
-pub(crate) fn view(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Rename(_) | Op::Slice(_) | Op::Flip(_) | Op::Windows(_) | Op::Unflatten(_) | Op::Expand(_)
-    )
-}
-
 /// What a chain of views looks at.
 pub(crate) fn base(graph: &Graph, mut id: NodeId) -> NodeId {
-    while view(&graph.node(id).op) {
+    while graph.node(id).op.rule().strided() {
         id = graph.node(id).args[0];
     }
     id
@@ -116,24 +123,22 @@ struct Fusion<'g> {
 
 impl<'g> Fusion<'g> {
     fn new(graph: &'g Graph, direct: &'g [usize]) -> Fusion<'g> {
-        let mut fusion = Fusion { graph, live: graph.live(), direct, stored: BTreeSet::new() };
         let live = graph.live();
+        let mut fusion = Fusion { graph, live: live.clone(), direct, stored: BTreeSet::new() };
         for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
             let id = NodeId::from_index(i);
+            if node.op.rule().folds() {
+                fusion.store(id);
+            }
             match &node.op {
-                Op::Reduce(_) | Op::Fold(_) => fusion.store(id),
                 // It reads each element once, but in a loop that is not shared out.
                 Op::Scatter(_) => {
-                    fusion.store(id);
                     for a in node.args.iter().filter(|a| fusion.cost(**a) > CHEAP).collect::<Vec<_>>() {
                         fusion.store(*a);
                     }
                 }
-                Op::Dot(_) => {
-                    fusion.store(id);
-                    if contraction(graph, id) {
-                        node.args.iter().for_each(|a| fusion.store(base(graph, *a)));
-                    }
+                Op::Dot(_) if contraction(graph, id) => {
+                    node.args.iter().for_each(|a| fusion.store(base(graph, *a)));
                 }
                 Op::Scan(scan) => {
                     node.args[scan.carries..].iter().for_each(|a| fusion.store(base(graph, *a)));
@@ -172,12 +177,7 @@ impl<'g> Fusion<'g> {
 
     /// What one element costs to compute from stored values, in additions.
     fn cost(&self, id: NodeId) -> usize {
-        if self.in_memory(id) {
-            return 1;
-        }
-        let node = self.graph.node(id);
-        let operands: usize = node.args.iter().map(|a| self.cost_below(*a, 6)).sum();
-        node.op.rule().cost() + operands
+        self.cost_below(id, COST_LEVELS)
     }
 
     fn cost_below(&self, id: NodeId, levels: usize) -> usize {
@@ -196,7 +196,7 @@ impl<'g> Fusion<'g> {
             let id = NodeId::from_index(i);
             if let Op::Scan(scan) = &node.op {
                 for (n, first) in node.args[..scan.carries].iter().enumerate() {
-                    let work = self.whole(*first, Dest::First(id, n), false);
+                    let work = self.whole(*first, Dest::First(id, n));
                     self.place(&mut units, &unit_of, work);
                 }
                 units.push(Unit::Scan(id));
@@ -222,36 +222,36 @@ impl<'g> Fusion<'g> {
             if own || self.direct.contains(&n) {
                 continue;
             }
-            let work = self.whole(*o, Dest::Output(n), false);
+            let work = self.whole(*o, Dest::Output(n));
             self.place(&mut units, &unit_of, work);
         }
         units
     }
 
-    fn whole(&self, value: NodeId, dest: Dest, fresh: bool) -> Work {
+    fn whole(&self, value: NodeId, dest: Dest) -> Work {
         let domain = self.graph.ty(value).dims().iter().map(|d| (d.axis, d.extent)).collect();
-        Work { value, fresh, dest, domain, moves: vec![] }
+        Work { value, dest, domain, moves: vec![] }
     }
 
     /// The pieces that are written for a stored node: a concat part by part, a pad only inside its halo.
     fn parts(&self, id: NodeId) -> Vec<Work> {
         let output = self.graph.outputs.contains(&id);
         match self.graph.node(id).op {
-            Op::Pad(_) if output => vec![self.whole(id, Dest::Node(id), true)],
+            Op::Pad(_) if output => vec![self.whole(id, Dest::Node(id))],
             Op::Pad(_) | Op::Concat(_) => {
                 let mut parts = vec![];
-                let work = self.whole(id, Dest::Node(id), true);
+                let work = self.whole(id, Dest::Node(id));
                 self.descend(&mut parts, work, halo_fill(self.graph, id));
                 parts
             }
-            _ => vec![self.whole(id, Dest::Node(id), true)],
+            _ => vec![self.whole(id, Dest::Node(id))],
         }
     }
 
     fn descend(&self, parts: &mut Vec<Work>, work: Work, fill: Option<u32>) {
         let node = self.graph.node(work.value);
         let inner = |value: NodeId, axis: AxisId, extent: usize, offset: i64, scale: i64| {
-            let mut inner = Work { value, fresh: false, ..work.clone() };
+            let mut inner = Work { value, ..work.clone() };
             inner.domain.iter_mut().filter(|d| d.0 == axis).for_each(|d| d.1 = extent);
             match inner.moves.iter_mut().find(|m| m.axis == axis) {
                 Some(m) => (m.offset, m.scale) = (m.offset + m.scale * offset, m.scale * scale),
@@ -259,7 +259,7 @@ impl<'g> Fusion<'g> {
             }
             inner
         };
-        let own = work.fresh || !self.in_memory(work.value);
+        let own = work.stores_value() || !self.in_memory(work.value);
         match &node.op {
             Op::Pad(Pad { axis, low, gap, fill: f, .. }) if own && Some(*f) == fill => {
                 let extent = self.graph.ty(node.args[0]).extent(*axis).expect("checked by infer");
@@ -279,18 +279,20 @@ impl<'g> Fusion<'g> {
 
     /// Puts work into the last unit that it may share, or a new one; gives its number.
     fn place(&self, units: &mut Vec<Unit>, unit_of: &BTreeMap<NodeId, usize>, work: Work) -> usize {
-        let mut reads = BTreeMap::new();
-        self.reads(work.value, work.fresh, true, &mut reads);
+        let reads = self.reads(&work);
         // The first unit in which everything that is read elsewhere is there.
         let after = reads.keys().filter_map(|id| unit_of.get(id)).max().map_or(0, |u| *u);
-        let here = |n: usize| reads.iter().filter(move |(id, _)| unit_of.get(*id) == Some(&n));
+        let stored_by = |works: &[Work], id: NodeId| works.iter().any(|w| w.stores_value() && w.value == id);
         for n in (after..units.len()).rev() {
             let Unit::Loops(works) = &units[n] else { continue };
             let fits = works[0].domain == work.domain
                 && works.len() < MANY
-                && !self.folds(work.value, work.fresh)
-                && !works.iter().any(|w| self.folds(w.value, w.fresh))
-                && here(n).all(|(id, same)| *same && works.iter().any(|w| w.fresh && w.value == *id));
+                && !self.folds(&work)
+                && !works.iter().any(|w| self.folds(w))
+                && reads
+                    .iter()
+                    .filter(|(id, _)| unit_of.get(id) == Some(&n))
+                    .all(|(id, place)| *place == Place::Same && stored_by(works, *id));
             if fits {
                 let Unit::Loops(works) = &mut units[n] else { unreachable!("checked above") };
                 works.push(work);
@@ -301,23 +303,40 @@ impl<'g> Fusion<'g> {
         units.len() - 1
     }
 
-    /// Whether a value needs loops of its own: a reduction, or a scatter.
-    fn folds(&self, value: NodeId, fresh: bool) -> bool {
-        fresh
-            && matches!(self.graph.node(value).op, Op::Reduce(_) | Op::Dot(_) | Op::Fold(_) | Op::Scatter(_))
+    /// Whether work needs loops of its own: a reduction, or a scatter.
+    fn folds(&self, work: &Work) -> bool {
+        work.stores_value() && self.graph.node(work.value).op.rule().folds()
     }
 
-    /// The stored nodes that a value reads, and whether only at its own position.
-    fn reads(&self, id: NodeId, fresh: bool, same: bool, reads: &mut BTreeMap<NodeId, bool>) {
-        if self.in_memory(id) && !fresh {
-            *reads.entry(id).or_insert(true) &= same;
+    /// The stored nodes that work reads.
+    fn reads(&self, work: &Work) -> BTreeMap<NodeId, Place> {
+        let mut places = BTreeMap::new();
+        if work.stores_value() {
+            self.read_operands(work.value, Place::Same, &mut places);
+        } else {
+            self.read(work.value, Place::Same, &mut places);
+        }
+        places.retain(|id, _| self.in_memory(*id));
+        places
+    }
+
+    /// Notes where a node is read, and all that it is computed from.
+    fn read(&self, id: NodeId, place: Place, places: &mut BTreeMap<NodeId, Place>) {
+        // A node met again adds nothing, unless it was only met at the same position.
+        if places.get(&id).is_some_and(|known| *known == Place::Any || *known == place) {
             return;
         }
+        places.insert(id, place);
+        if !self.in_memory(id) {
+            self.read_operands(id, place, places);
+        }
+    }
+
+    fn read_operands(&self, id: NodeId, place: Place, places: &mut BTreeMap<NodeId, Place>) {
         let node = self.graph.node(id);
-        let same = same && pointwise(&node.op);
+        let place = if node.op.rule().pointwise() { place } else { Place::Any };
         for a in &node.args {
-            // A node met twice, the second time at the same position, adds nothing.
-            self.reads(*a, false, same, reads);
+            self.read(*a, place, places);
         }
     }
 
@@ -327,27 +346,31 @@ impl<'g> Fusion<'g> {
         for (n, unit) in units.iter().enumerate() {
             if let Unit::Loops(works) = unit {
                 for w in works {
-                    self.mark(w.value, w.fresh, n, &mut users);
+                    if w.stores_value() {
+                        self.mark_operands(w.value, n, &mut users);
+                    } else {
+                        self.mark(w.value, n, &mut users);
+                    }
                 }
             }
         }
         (0..self.graph.nodes.len()).rev().map(NodeId::from_index).find(|id| {
-            !self.in_memory(*id) && users[id.index()].len() > 1 && self.cost(*id) > CHEAP && self.worth(*id)
+            // Constants are folded; what has no axes is hoisted out of all loops.
+            let worth = |id| self.graph.ty(id).len() > 1;
+            !self.in_memory(*id) && users[id.index()].len() > 1 && self.cost(*id) > CHEAP && worth(*id)
         })
     }
 
-    fn worth(&self, id: NodeId) -> bool {
-        // Constants are folded; what has no axes is hoisted out of all loops.
-        let ty: &Type = self.graph.ty(id);
-        ty.len() > 1
+    /// Notes which nodes a unit computes on the way to one.
+    fn mark(&self, id: NodeId, unit: usize, users: &mut [BTreeSet<usize>]) {
+        if !self.in_memory(id) && users[id.index()].insert(unit) {
+            self.mark_operands(id, unit, users);
+        }
     }
 
-    fn mark(&self, id: NodeId, fresh: bool, unit: usize, users: &mut [BTreeSet<usize>]) {
-        if self.in_memory(id) && !fresh || !users[id.index()].insert(unit) {
-            return;
-        }
+    fn mark_operands(&self, id: NodeId, unit: usize, users: &mut [BTreeSet<usize>]) {
         for a in &self.graph.node(id).args {
-            self.mark(*a, false, unit, users);
+            self.mark(*a, unit, users);
         }
     }
 }

@@ -1,20 +1,25 @@
 //! From a graph to a better graph, and from graphs to a program.
 
+// Over graphs, in an order that `pipeline` says.
 pub mod autodiff;
 pub mod prune;
-pub mod rebuild;
 pub mod scan;
 pub mod simplify;
 
 pub mod pipeline;
+pub mod rebuild;
 
-mod coalesce;
+// From graphs to a program: `compile` calls the others.
 pub mod compile;
-mod emit;
+
 mod fuse;
 mod layout;
-mod lower;
-mod plan;
 mod split;
 mod stored;
+
+mod coalesce;
+mod emit;
+mod lower;
+
+mod plan;
 mod update;

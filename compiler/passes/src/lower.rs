@@ -3,14 +3,14 @@
 use crate::emit::{Emitted, Leaf, Scene, emit};
 use crate::fuse::{self, Dest, Unit, Work};
 use crate::layout::Layout;
-use crate::rebuild::SharedAxes;
+use crate::rebuild::{SharedAxes, input_index};
 use crate::stored::{Stored, StoredDim};
 use std::collections::HashMap;
 use std::sync::Arc;
 use stmc_ir::kernel::{Access, Body, Contraction, Kernel, Operand, Param};
 use stmc_ir::ops::Scan;
 use stmc_ir::program::{
-    Buffer, BufferDim, BufferId, BufferKind, KernelId, Launch, ScalarArg, Step, StepTerm,
+    Binding, Buffer, BufferDim, BufferId, BufferKind, KernelId, Launch, ScalarArg, Step, StepTerm,
 };
 use stmc_ir::{AxisId, DType, Dim, Graph, NodeId, Op, Program, Type};
 
@@ -58,10 +58,14 @@ struct Region<'g> {
     loops: HashMap<NodeId, Loop>,
 }
 
-/// A scan's buffers, as seen from inside its loop.
+/// A scan's buffers. `None`: not yet placed.
 struct Loop {
+    /// What its body reads, as seen from inside.
     inputs: HashMap<usize, Given>,
+    /// What its body writes, as seen from inside. In the end `None`: it aliases something else.
     outputs: Vec<Option<Stored>>,
+    /// Its results, as seen from outside.
+    results: Vec<Option<Stored>>,
 }
 
 impl Lowerer {
@@ -81,47 +85,25 @@ impl Lowerer {
         self.region(graph, inputs, outputs, Around { depth: 0, times: 1 })
     }
 
-    /// A buffer for a tensor in the order of the layout, and the tensor in it.
+    /// A buffer for a tensor in the order of the layout, and the tensor in it. `first`: an axis slower than all.
     pub fn tensor(&mut self, name: &str, ty: &Type, kind: BufferKind, first: Option<AxisId>) -> Stored {
-        let order = self.layout.order(ty.dims(), first);
-        self.buffer(name, ty.dtype, &order, &HashMap::new(), kind)
-    }
-
-    /// A buffer of axes in this order, with a margin `(before, after)` along some.
-    pub fn buffer(
-        &mut self,
-        name: &str,
-        dtype: DType,
-        order: &[Dim],
-        margin: &HashMap<AxisId, (usize, usize)>,
-        kind: BufferKind,
-    ) -> Stored {
-        let (mut stride, mut base) = (1i64, 0i64);
-        let mut dims: Vec<StoredDim> = vec![];
-        for d in order.iter().rev() {
-            let (before, after) = margin.get(&d.axis).copied().unwrap_or((0, 0));
-            base += before as i64 * stride;
-            dims.insert(0, StoredDim { axis: d.axis, extent: d.extent, stride });
-            stride *= (before + d.extent + after) as i64;
-        }
+        let dims = StoredDim::dense(&self.layout.order(ty.dims(), first));
         let axes = self.axes.borrow();
         let named = |d: &StoredDim| BufferDim {
             axis: axes.name(d.axis).to_string(),
             extent: d.extent,
             stride: d.stride as usize,
         };
-        self.program.buffers.push(Buffer {
+        let buffer = self.program.add(Buffer {
             name: name.to_string(),
-            dtype,
+            dtype: ty.dtype,
             dims: dims.iter().map(named).collect(),
-            origin: base as usize,
-            len: stride as usize,
+            len: ty.len(),
             kind,
             parent: None,
             place: 0,
         });
-        let buffer = BufferId::from_index(self.program.buffers.len() - 1);
-        Stored { buffer, base, steps: vec![], dims }
+        Stored { buffer, base: 0, steps: vec![], dims }
     }
 
     fn region(
@@ -142,7 +124,7 @@ impl Lowerer {
             firsts: HashMap::new(),
             loops: HashMap::new(),
         };
-        Self::bind_inputs(&mut region, inputs);
+        region.bind(inputs);
         for id in &plan.stored {
             let stored = match fuse::home(graph, &direct, *id) {
                 Some(n) => region.outputs[n].clone().expect("outputs that are not direct have a place"),
@@ -153,7 +135,7 @@ impl Lowerer {
         let mut steps = vec![];
         for unit in &plan.units {
             if let Unit::Scan(id) = unit {
-                self.open_loop(&mut region, *id, &plan.units);
+                self.open_loop(&mut region, *id);
             }
         }
         for unit in &plan.units {
@@ -166,21 +148,6 @@ impl Lowerer {
         steps
     }
 
-    fn bind_inputs(region: &mut Region<'_>, inputs: &HashMap<usize, Given>) {
-        for (i, node) in region.graph.nodes.iter().enumerate() {
-            let Op::Input { index, .. } = node.op else { continue };
-            let id = NodeId::from_index(i);
-            match inputs.get(&(index as usize)) {
-                Some(Given::Tensor(stored)) => {
-                    region.stored.insert(id, stored.clone());
-                }
-                Some(Given::Step(arg)) => region.step = Some((id, *arg)),
-                // Only dead nodes may use it.
-                None => {}
-            }
-        }
-    }
-
     /// A buffer for a node that is not an output; a pad gets a halo.
     fn own_buffer(&mut self, graph: &Graph, id: NodeId) -> Stored {
         let ty = graph.ty(id);
@@ -189,36 +156,30 @@ impl Lowerer {
     }
 
     fn loops(&mut self, region: &Region<'_>, works: &[Work]) -> Step {
-        let leaves: Vec<Leaf> = works
-            .iter()
-            .map(|w| {
-                let target = match w.dest {
-                    Dest::Node(id) => region.stored[&id].clone(),
-                    Dest::Output(n) => region.outputs[n].clone().expect("direct outputs have no work"),
-                    Dest::First(scan, n) => region.firsts[&(scan, n)].clone(),
-                };
-                Leaf { value: w.value, fresh: w.fresh, stores: vec![(target, w.moves.clone())] }
-            })
-            .collect();
+        let target = |dest: Dest| match dest {
+            Dest::Node(id) => region.stored[&id].clone(),
+            Dest::Output(n) => region.outputs[n].clone().expect("direct outputs have no work"),
+            Dest::First(scan, n) => region.firsts[&(scan, n)].clone(),
+        };
+        let leaves: Vec<Leaf<'_>> =
+            works.iter().map(|work| Leaf { work, target: target(work.dest) }).collect();
         // The loops follow the memory of the first target.
-        let target = &leaves[0].stores[0].0;
+        let target = &leaves[0].target;
         let mut domain = works[0].domain.clone();
         domain.sort_by_key(|(axis, _)| target.dims.iter().position(|d| d.axis == *axis));
         let name = kernel_name(region.graph, works);
         let (tables, program) = (&mut self.tables, &mut self.program);
         let mut table = |data: &Arc<[u32]>, dtype: DType| {
             let buffer = *tables.entry((data.clone(), dtype)).or_insert_with(|| {
-                program.buffers.push(Buffer {
+                program.add(Buffer {
                     name: "table".into(),
                     dtype,
                     dims: vec![],
-                    origin: 0,
                     len: data.len(),
                     kind: BufferKind::Constant(data.clone()),
                     parent: None,
                     place: 0,
-                });
-                BufferId::from_index(program.buffers.len() - 1)
+                })
             });
             Stored { buffer, base: 0, steps: vec![], dims: vec![] }
         };
@@ -259,7 +220,7 @@ impl Lowerer {
             .filter(|d| dot.axes.contains(&d.axis))
             .map(|d| Dim { axis: d.axis, extent: d.extent })
             .collect();
-        let mut params: Vec<(stmc_ir::program::Binding, Access)> = vec![];
+        let mut params: Vec<(Binding, Access)> = vec![];
         let mut operand = |s: &Stored, access: Access, second: &[Dim], third: &[Dim]| {
             let strides = |dims: &[Dim]| dims.iter().map(|d| s.stride(d.axis)).collect();
             params.push((s.binding(), access));
@@ -288,71 +249,56 @@ impl Lowerer {
     }
 
     /// Makes the buffers of a scan: what its body reads and writes, and its results as seen from outside.
-    fn open_loop(&mut self, region: &mut Region<'_>, id: NodeId, units: &[Unit]) {
-        debug_assert!(units.contains(&Unit::Scan(id)));
-        let node = region.graph.node(id);
-        let Op::Scan(scan) = &node.op else { unreachable!("the unit is a scan") };
+    fn open_loop(&mut self, region: &mut Region<'_>, id: NodeId) {
+        let Op::Scan(scan) = &region.graph.node(id).op else { unreachable!("the unit is a scan") };
         let depth = region.around.depth;
-        let mut inputs = HashMap::new();
         let reversed = scan.reverse.then_some(scan.extent);
-        inputs.insert(0, Given::Step(ScalarArg::Iteration { depth, reversed }));
-        let mut outputs: Vec<Option<Stored>> = vec![None; scan.body.outputs.len()];
-        let mut results: Vec<Option<Stored>> = vec![None; scan.body.outputs.len()];
+        let step = Given::Step(ScalarArg::Iteration { depth, reversed });
+        let count = scan.body.outputs.len();
+        let mut opened = Loop {
+            inputs: HashMap::from([(0, step)]),
+            outputs: vec![None; count],
+            results: vec![None; count],
+        };
         for c in 0..scan.carries {
-            let aliased = self.carry(region, id, scan, c, &mut inputs, &mut outputs, &mut results);
-            for (y, result) in aliased {
-                results[y] = Some(result);
-            }
+            let first = self.carry(&mut opened, scan, c, depth);
+            region.firsts.insert((id, c), first);
         }
-        for y in scan.carries..scan.body.outputs.len() {
-            if results[y].is_none() {
+        for y in scan.carries..count {
+            if opened.results[y].is_none() {
                 let stack = self.tensor("stack", &scan.result(y), BufferKind::Temp, Some(scan.axis));
-                outputs[y] = Some(at_step(&stack, scan, depth));
-                results[y] = Some(stack);
+                opened.outputs[y] = Some(at_step(&stack, scan, depth));
+                opened.results[y] = Some(stack);
             }
         }
-        region.loops.insert(id, Loop { inputs, outputs });
         for (i, n) in region.graph.nodes.iter().enumerate() {
             if let Op::ScanResult(r) = &n.op
                 && n.args[0] == id
             {
-                let result = results[r.index].clone().expect("every result has a place");
+                let result = opened.results[r.index].clone().expect("every result has a place");
                 region.stored.insert(NodeId::from_index(i), result);
             }
         }
+        region.loops.insert(id, opened);
     }
 
-    /// A carry has a slot per step if a yield stacks it anyway (then the stack is the slots), else two that take turns. Gives the
-    /// yields that alias it.
-    #[allow(clippy::too_many_arguments)] // one call, and the three maps are filled together
-    fn carry(
-        &mut self,
-        region: &mut Region<'_>,
-        id: NodeId,
-        scan: &Scan,
-        c: usize,
-        inputs: &mut HashMap<usize, Given>,
-        outputs: &mut [Option<Stored>],
-        results: &mut [Option<Stored>],
-    ) -> Vec<(usize, Stored)> {
-        let depth = region.around.depth;
+    /// A carry has a slot per step if a yield stacks it anyway (then the stack is the slots), else two that take turns. Gives
+    /// where its first value goes.
+    fn carry(&mut self, opened: &mut Loop, scan: &Scan, c: usize, depth: usize) -> Stored {
         let next = scan.body.outputs[c];
-        let ty = scan.body.ty(next).clone();
-        let is_carry = |n: NodeId| matches!(scan.body.node(n).op, Op::Input { index, .. } if index as usize == scan.carry_input(c));
-        let yields = scan.carries..scan.body.outputs.len();
+        let value = |n: NodeId| input_index(scan.body.node(n)) == Some(scan.carry_input(c));
         // Slots hold steps in the order of time, stacks in the order of the axis: they agree unless the scan is reversed.
         let slot_of = |y: usize| {
             let node = scan.body.outputs[y];
-            if is_carry(node) { Some(0) } else { (node == next).then_some(1) }
+            if value(node) { Some(0) } else { (node == next).then_some(1) }
         };
-        let stacked: Vec<(usize, i64)> = yields
-            .filter(|_| !scan.reverse)
-            .filter(|y| results[*y].is_none())
+        let stacked: Vec<(usize, i64)> = (scan.carries..scan.body.outputs.len())
+            .filter(|y| !scan.reverse && opened.results[*y].is_none())
             .filter_map(|y| Some((y, slot_of(y)?)))
             .collect();
         let slots = if stacked.is_empty() { 2 } else { scan.extent + 1 };
         let slot_axis = self.axes.borrow_mut().axis("slot", "");
-        let slotted = ty.with(slot_axis, slots).expect("the slot axis is ours");
+        let slotted = scan.body.ty(next).with(slot_axis, slots).expect("the slot axis is ours");
         let whole = self.tensor("carry", &slotted, BufferKind::Temp, Some(slot_axis));
         let size = whole.stride(slot_axis);
         let modulo = stacked.is_empty().then_some(2);
@@ -366,23 +312,22 @@ impl Lowerer {
             stored.base += n * size;
             stored
         };
-        inputs.insert(scan.carry_input(c), Given::Tensor(slot(0)));
-        outputs[c] = Some(slot(1));
-        region.firsts.insert((id, c), fixed(0));
+        opened.inputs.insert(scan.carry_input(c), Given::Tensor(slot(0)));
+        opened.outputs[c] = Some(slot(1));
         let last = scan.extent as i64;
-        results[c] = Some(fixed(modulo.map_or(last, |m| last % m)));
-        let stack = |from: i64| {
-            let mut stored = fixed(from);
-            stored.dims.insert(0, StoredDim { axis: scan.axis, extent: scan.extent, stride: size });
-            stored
-        };
-        stacked.into_iter().map(|(y, from)| (y, stack(from))).collect()
+        opened.results[c] = Some(fixed(modulo.map_or(last, |m| last % m)));
+        for (y, from) in stacked {
+            let mut stack = fixed(from);
+            stack.dims.insert(0, StoredDim { axis: scan.axis, extent: scan.extent, stride: size });
+            opened.results[y] = Some(stack);
+        }
+        fixed(0)
     }
 
     fn scan(&mut self, region: &mut Region<'_>, id: NodeId) -> Step {
         let node = region.graph.node(id);
         let Op::Scan(scan) = &node.op else { unreachable!("the unit is a scan") };
-        let Loop { mut inputs, outputs } = region.loops.remove(&id).expect("loops were opened");
+        let Loop { mut inputs, outputs, .. } = region.loops.remove(&id).expect("loops were opened");
         let depth = region.around.depth;
         for i in 0..scan.slices {
             let whole = region.view(node.args[scan.carries + i]);
@@ -412,6 +357,20 @@ fn at_step(whole: &Stored, scan: &Scan, depth: usize) -> Stored {
 }
 
 impl Region<'_> {
+    /// The inputs' places. One that is not given is read by dead nodes alone.
+    fn bind(&mut self, inputs: &HashMap<usize, Given>) {
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            let id = NodeId::from_index(i);
+            match input_index(node).and_then(|index| inputs.get(&index)) {
+                Some(Given::Tensor(stored)) => {
+                    self.stored.insert(id, stored.clone());
+                }
+                Some(Given::Step(arg)) => self.step = Some((id, *arg)),
+                None => {}
+            }
+        }
+    }
+
     /// A node as a view of something stored; fusion saw to it that it is one.
     fn view(&self, id: NodeId) -> Stored {
         if let Some(stored) = self.stored.get(&id) {
@@ -424,7 +383,7 @@ impl Region<'_> {
 
     fn windowed(&self, id: NodeId) -> bool {
         let node = self.graph.node(id);
-        matches!(node.op, Op::Windows(_)) || fuse::view(&node.op) && self.windowed(node.args[0])
+        matches!(node.op, Op::Windows(_)) || node.op.rule().strided() && self.windowed(node.args[0])
     }
 }
 

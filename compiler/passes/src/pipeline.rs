@@ -11,7 +11,7 @@ use stmc_ir::{Graph, verify};
 
 /// A pass over the graph of an entry.
 pub struct Pass {
-    /// For `stmc emit --stage graph --after NAME`; a name that occurs twice means the last.
+    /// For messages of the verifier, and to stop after it; a name that occurs twice then means the last.
     pub name: &'static str,
     run: Run,
     /// Why it stands here.

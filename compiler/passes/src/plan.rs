@@ -1,8 +1,9 @@
 //! Memory: places every buffer in one arena. Buffers that live within one run share memory where their lives do not overlap; state,
 //! inputs, outputs, halos and constants keep their own.
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use stmc_ir::Program;
-use stmc_ir::program::{Binding, BufferId, BufferKind, Step};
+use stmc_ir::program::{BufferId, BufferKind, Step};
 
 /// Elements: 64 bytes.
 const ALIGN: usize = 16;
@@ -13,31 +14,24 @@ type Life = (usize, usize);
 /// Before: buffers without places. After: places and the arena's size; `verify_lives` has proven that no two live at once in one place.
 pub(crate) fn place(program: &mut Program) {
     let lives = lives(program);
-    let mut order: Vec<BufferId> = (0..program.buffers.len()).map(BufferId::from_index).collect();
-    order.retain(|b| program.buffer(*b).parent.is_none());
-    let shared = |p: &Program, b: &BufferId| p.buffer(*b).kind == BufferKind::Temp;
+    let roots =
+        (0..program.buffers.len()).map(BufferId::from_index).filter(|b| program.buffer(*b).parent.is_none());
+    let (mut temporaries, lasting): (Vec<BufferId>, Vec<BufferId>) =
+        roots.partition(|b| program.buffer(*b).kind == BufferKind::Temp);
     // Lasting buffers first, at the bottom; then the largest temporaries, each at the lowest place that is free during its life.
-    order.sort_by_key(|b| {
-        (
-            shared(program, b),
-            std::cmp::Reverse(if shared(program, b) { program.buffer(*b).len } else { 0 }),
-            *b,
-        )
-    });
+    temporaries.sort_by_key(|b| (Reverse(program.buffer(*b).len), *b));
     let mut end = 0;
+    for b in lasting {
+        program.buffers[b.index()].place = end;
+        end += program.buffer(b).len.next_multiple_of(ALIGN);
+    }
     let mut placed: Vec<(usize, usize, Life)> = vec![];
-    for b in order {
+    for b in temporaries {
         let len = program.buffer(b).len.next_multiple_of(ALIGN);
-        let place = if shared(program, &b) {
-            // A temporary that no step uses has no life; it still gets an address.
-            let life = lives.get(&b).copied().unwrap_or((0, 0));
-            let place = lowest(&placed, life, len, end);
-            placed.push((place, place + len, life));
-            place
-        } else {
-            end += len;
-            end - len
-        };
+        // A temporary that no step uses has no life; it still gets an address.
+        let life = lives.get(&b).copied().unwrap_or((0, 0));
+        let place = lowest(&placed, life, len, end);
+        placed.push((place, place + len, life));
         program.buffers[b.index()].place = place;
     }
     program.arena = placed.iter().map(|p| p.1).max().unwrap_or(0).max(end);
@@ -62,62 +56,45 @@ fn lowest(placed: &[(usize, usize, Life)], life: Life, len: usize, bottom: usize
 fn lives(program: &Program) -> BTreeMap<BufferId, Life> {
     let mut lives = BTreeMap::new();
     let mut clock = 0;
+    // What the host writes before or reads after a run is not a temporary, so entries do not meet.
     for entry in &program.entries {
         scan(program, &entry.steps, &mut clock, &mut lives);
-        // What the host writes before or reads after a run is not a temporary, so entries do not meet.
     }
     lives
 }
 
 fn scan(program: &Program, steps: &[Step], clock: &mut usize, lives: &mut BTreeMap<BufferId, Life>) {
-    for step in steps {
+    for (n, step) in steps.iter().enumerate() {
         *clock += 1;
-        let mut touch = |b: &Binding| {
-            let life = lives.entry(program.root(b.buffer).0).or_insert((*clock, *clock));
-            life.1 = *clock;
-        };
-        match step {
-            Step::Launch(launch) => launch.buffers.iter().for_each(touch),
-            Step::Copy { from, to, .. } => [from, to].into_iter().for_each(touch),
-            Step::Fill { to, .. } => touch(to),
-            Step::Loop { body, .. } => {
-                let start = *clock;
-                let mut inner = BTreeMap::new();
-                scan(program, body, clock, &mut inner);
-                *clock += 1;
-                let after = uses_after(program, steps, step);
-                for (b, life) in inner {
-                    // Known before the loop, or needed after it: then it must survive every iteration.
-                    let outer = lives.contains_key(&b) || after.contains(&b);
-                    let life = if outer { (start, *clock) } else { life };
-                    let known = lives.entry(b).or_insert(life);
-                    *known = (known.0.min(life.0), known.1.max(life.1));
-                }
-            }
+        for b in step.bindings() {
+            lives.entry(program.root(b.buffer).0).or_insert((*clock, *clock)).1 = *clock;
+        }
+        let Step::Loop { body, .. } = step else { continue };
+        let start = *clock;
+        let mut inner = BTreeMap::new();
+        scan(program, body, clock, &mut inner);
+        *clock += 1;
+        let after = used(program, &steps[n + 1..]);
+        for (b, life) in inner {
+            // Known before the loop, or needed after it: then it must survive every iteration.
+            let outer = lives.contains_key(&b) || after.contains(&b);
+            let life = if outer { (start, *clock) } else { life };
+            let known = lives.entry(b).or_insert(life);
+            *known = (known.0.min(life.0), known.1.max(life.1));
         }
     }
 }
 
-/// Buffers that the steps behind `step` in its list use.
-fn uses_after(program: &Program, steps: &[Step], step: &Step) -> Vec<BufferId> {
-    let at = steps.iter().position(|s| std::ptr::eq(s, step)).expect("the step is one of the list");
-    let mut lives = BTreeMap::new();
-    scan_flat(program, &steps[at + 1..], &mut lives);
-    lives.into_keys().collect()
-}
-
-fn scan_flat(program: &Program, steps: &[Step], used: &mut BTreeMap<BufferId, ()>) {
+/// The buffers that steps use, in their loops too.
+fn used(program: &Program, steps: &[Step]) -> BTreeSet<BufferId> {
+    let mut buffers = BTreeSet::new();
     for step in steps {
-        let mut touch = |b: &Binding| {
-            used.insert(program.root(b.buffer).0, ());
-        };
-        match step {
-            Step::Launch(launch) => launch.buffers.iter().for_each(touch),
-            Step::Copy { from, to, .. } => [from, to].into_iter().for_each(touch),
-            Step::Fill { to, .. } => touch(to),
-            Step::Loop { body, .. } => scan_flat(program, body, used),
+        buffers.extend(step.bindings().into_iter().map(|b| program.root(b.buffer).0));
+        if let Step::Loop { body, .. } = step {
+            buffers.extend(used(program, body));
         }
     }
+    buffers
 }
 
 /// Panics if two temporaries overlap in place and in time.

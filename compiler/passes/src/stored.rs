@@ -4,7 +4,7 @@ use stmc_ir::kernel::Affine;
 use stmc_ir::lower::At;
 use stmc_ir::ops::{Flatten, Slice, Unflatten, Windows};
 use stmc_ir::program::{Binding, BufferId, StepTerm};
-use stmc_ir::{AxisId, Op, Type};
+use stmc_ir::{AxisId, Dim, Op, Type};
 
 /// A tensor in memory.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,6 +30,20 @@ pub(crate) struct StoredDim {
     pub stride: i64,
 }
 
+impl StoredDim {
+    /// Axes in this order, slowest first, without gaps.
+    pub fn dense(order: &[Dim]) -> Vec<StoredDim> {
+        let mut stride = 1;
+        let mut dims: Vec<StoredDim> = vec![];
+        for d in order.iter().rev() {
+            dims.push(StoredDim { axis: d.axis, extent: d.extent, stride });
+            stride *= d.extent as i64;
+        }
+        dims.reverse();
+        dims
+    }
+}
+
 impl Stored {
     /// The stride along an axis; 0 if the tensor lacks it (it repeats).
     pub fn stride(&self, axis: AxisId) -> i64 {
@@ -41,7 +55,7 @@ impl Stored {
         self.dims.iter().fold(Affine::default(), |sum, d| sum.plus(&at.along(d.axis).times(d.stride)))
     }
 
-    /// What a launch binds. `base` may be negative in views: then the rest is returned as a constant for the index.
+    /// What a launch binds.
     pub fn binding(&self) -> Binding {
         Binding { buffer: self.buffer, base: self.base, steps: self.steps.clone() }
     }

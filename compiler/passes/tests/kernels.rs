@@ -3,6 +3,7 @@ mod common;
 use common::*;
 use stmc_ir::kernel::{Body, LoopKind, Stmt};
 use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
+use stmc_ir::ops::Scalar;
 use stmc_ir::{Module, NodeId, Type};
 use stmc_passes::compile::{Gradients, compile};
 
@@ -46,4 +47,12 @@ fn loops_that_walk_memory_as_one_are_one() {
     assert_eq!(nest(&["row 30 col 40", "col 40"], product), [30, 40]);
     // Only the loops that both walk as one.
     assert_eq!(nest(&["batch 3 row 30 col 40", "batch 3"], product), [3, 1200]);
+}
+
+#[test]
+fn what_many_paths_lead_to_is_looked_at_once() {
+    // Each step doubles the number of paths from the last value to the first.
+    let ladder =
+        |lab: &Lab, x: &[NodeId]| (0..60).fold(x[0], |y, _| lab.b.plus(y, lab.b.scalar(Scalar::Sin, &[y])));
+    assert_eq!(nest(&["row 30 col 40"], ladder), [1200]);
 }

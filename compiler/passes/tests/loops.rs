@@ -253,3 +253,22 @@ fn no_stop_is_left() {
     let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
     assert_eq!(count(&graph, &|op| *op == Op::Scalar(Scalar::Stop)), 0);
 }
+
+#[test]
+fn what_many_paths_lead_to_is_looked_at_once() {
+    let lab = Lab::new();
+    let x = lab.input(0, "time 3 batch 2 channel 2");
+    let w = lab.input(1, "unit 2 channel 2");
+    let h = lab.input(2, "batch 2 channel 2");
+    // Each step doubles the number of paths from the last value to the first.
+    let ladder = |l: &Lab, x| (0..60).fold(x, |y, _| l.b.plus(y, l.b.scalar(Scalar::Sin, &[y])));
+    let results = lab.scan(("time", 3, false), &[h], &[x], &[w], |l, _, c, s, k| {
+        let mixed = rename(l, dot(l, ladder(l, c[0]), k[0], &["channel"]), "unit", "channel");
+        let next = tanh(l, l.b.plus(mixed, s[0]));
+        (vec![next], vec![ladder(l, dot(l, next, k[0], &["channel"]))])
+    });
+    let loss = sum(&lab, results[1], &["time", "batch", "unit"]);
+    let case = Case { name: "ladder", lab, loss, wanted: vec![1] };
+    // Forward: the carry by its weights, and what is stacked. Backward: both again, and the weights' two gradients.
+    assert_eq!(dots(&case, &case.wanted), (2, 6));
+}

@@ -193,7 +193,7 @@ impl Loader {
     }
 
     /// Reads a slab of every row of a batch into a buffer's memory. The buffer's dims are `batch`, then the axes that the
-    /// slab keeps, in its order; what lies between them (a halo) is left alone.
+    /// slab keeps, in its order; what lies between them is left alone.
     pub fn fill(&self, slab: usize, batch: &Batch, to: &Buffer, memory: &mut [u32]) -> Result<(), DataError> {
         let mixed = matches!(&self.data.plan().balance, Some(Balance { smote: Some(s), .. }) if s.slabs.contains(&slab));
         let slab = &self.slabs()[slab];
@@ -212,7 +212,7 @@ impl Loader {
             }
             let (strides, backwards) = self.oriented(slab, row, &strides);
             let image = Image { shape: &shape, strides: &strides, backwards: &backwards };
-            image.scatter(&values, to.origin + i * rows.stride, memory);
+            image.scatter(&values, i * rows.stride, memory);
         }
         Ok(())
     }

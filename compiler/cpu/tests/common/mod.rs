@@ -91,7 +91,6 @@ pub fn program(kernels: Vec<Kernel>, lens: &[usize], steps: Vec<Step>) -> Progra
             name: format!("b{i}"),
             dtype: DType::F32,
             dims: vec![],
-            origin: 0,
             len,
             kind: BufferKind::State,
             parent: None,

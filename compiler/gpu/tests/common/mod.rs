@@ -256,16 +256,7 @@ impl Builder {
         let place = self.program.arena;
         self.program.arena += len.next_multiple_of(16);
         let name = format!("b{}", id.index());
-        self.program.buffers.push(Buffer {
-            name,
-            dtype,
-            dims: vec![],
-            origin: 0,
-            len,
-            kind,
-            parent: None,
-            place,
-        });
+        self.program.buffers.push(Buffer { name, dtype, dims: vec![], len, kind, parent: None, place });
         id
     }
 

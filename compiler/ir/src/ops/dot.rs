@@ -5,10 +5,9 @@ use crate::interpret::{Context, Value, each_index};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Dim, Type};
-use serde::{Deserialize, Serialize};
 
 /// Σ over `axes` of `x * y`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Dot {
     /// Contracted; both operands have them. Sorted, at least one.
     pub axes: Vec<AxisId>,
@@ -76,5 +75,14 @@ impl OpRule for Dot {
     }
     fn cost(&self) -> usize {
         1000
+    }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn reduces(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axes.contains(&axis)
     }
 }

@@ -1,14 +1,13 @@
 //! `x[axis: i]` with an integer tensor `i`. Indices outside are clamped.
-use super::{Misfit, Op, OpRule, Scalar, Scatter, Site, need, unite};
+use super::{Misfit, Op, OpRule, Rename, Scalar, Scatter, Site, need, unite};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 
 /// Operands: `x`, and an i32 `index`. The result has the axes of both, `axis` of `x` excepted; those they share are aligned.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Gather {
     /// Looked up; the index may have an axis of that name itself, which is then the result's.
     pub axis: AxisId,
@@ -51,7 +50,7 @@ impl OpRule for Gather {
         } else {
             b.must(Op::Scatter(Scatter { axis: own, extent, over }), &[dy, index])
         };
-        vec![Some(b.must(Op::Rename(super::Rename::one(own, self.axis)), &[sum])), None]
+        vec![Some(b.must(Op::Rename(Rename::one(own, self.axis)), &[sum])), None]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
         let extent = e.arg_type(0).extent(self.axis).expect("checked by infer");
@@ -71,5 +70,8 @@ impl OpRule for Gather {
     }
     fn cost(&self) -> usize {
         8
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
     }
 }

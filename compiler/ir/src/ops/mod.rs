@@ -5,8 +5,7 @@ use crate::interpret::{Context, Value};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::module::ScalarId;
-use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
+use crate::types::{Axes, AxisId, DType, Dim, Type};
 use std::sync::Arc;
 
 pub mod dot;
@@ -33,7 +32,7 @@ pub use shape::{Expand, Flatten, Rename, Unflatten};
 pub use windows::{Fold, Windows};
 
 /// Identity of an op: closed, hashable, printable, matchable.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // each is documented where its rule stands
 pub enum Op {
     /// Given from outside; numbered per graph.
@@ -129,6 +128,32 @@ pub trait OpRule {
     fn moves(&self) -> bool {
         false
     }
+    /// Whether an index of the operand is affine in those of the result: then the result lies in the operand's memory,
+    /// whatever the order of its axes.
+    fn strided(&self) -> bool {
+        false
+    }
+    /// Whether it computes each element from the operands' elements at the same position.
+    fn pointwise(&self) -> bool {
+        false
+    }
+    /// Whether it adds elements up, or picks among them, in loops of its own.
+    fn folds(&self) -> bool {
+        false
+    }
+    /// Whether it folds all elements along axes that the result lacks: its work grows with the operands.
+    fn reduces(&self) -> bool {
+        false
+    }
+    /// Whether it does the same at each step of a further axis that its operands have: then it can be done for all steps
+    /// of a loop at once.
+    fn lifts(&self) -> bool {
+        true
+    }
+    /// Whether it tells apart the steps of an axis that an operand or the result has.
+    fn touches(&self, _axis: AxisId) -> bool {
+        true
+    }
 }
 
 impl Op {
@@ -166,8 +191,8 @@ impl Op {
 }
 
 /// The axes of operands united by identity: the type of a pointwise result.
-pub fn unite(args: &[&Type], axes: &Axes) -> Result<Vec<crate::Dim>, Misfit> {
-    let mut dims: Vec<crate::Dim> = vec![];
+pub(crate) fn unite(args: &[&Type], axes: &Axes) -> Result<Vec<Dim>, Misfit> {
+    let mut dims: Vec<Dim> = vec![];
     for (i, ty) in args.iter().enumerate() {
         for d in ty.dims() {
             match dims.iter().find(|o| o.axis == d.axis) {
@@ -243,7 +268,7 @@ impl Builder {
         self.must(Op::Reduce(Reduce::new(Reduction::Sum, axes)), &[x])
     }
     /// `x` summed to the axes of `ty`: the adjoint of broadcasting.
-    pub fn sum_to(&self, x: NodeId, ty: &Type) -> NodeId {
+    pub(crate) fn sum_to(&self, x: NodeId, ty: &Type) -> NodeId {
         let gone: Vec<AxisId> = self.ty(x).dims().iter().map(|d| d.axis).filter(|a| !ty.has(*a)).collect();
         self.sum(x, &gone)
     }

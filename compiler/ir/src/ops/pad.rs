@@ -1,15 +1,13 @@
 //! Ops that move elements along one axis: slice, pad, flip, concat.
-use super::{Misfit, OpRule, Site, need, unite};
+use super::{Misfit, Op, OpRule, Site, need, unite};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, from_bits};
 use crate::kernel::{Affine, Core, ValId};
 use crate::lower::{At, Emit};
-use crate::ops::Op;
 use crate::types::{Axes, AxisId, Type};
-use serde::{Deserialize, Serialize};
 
 /// `y[i] = x[start + step * i]`, `i < len`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slice {
     /// Along which axis.
     pub axis: AxisId,
@@ -22,7 +20,7 @@ pub struct Slice {
 }
 
 /// `y[low + (gap + 1) * i] = x[i]`, and `fill` elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pad {
     /// Along which axis.
     pub axis: AxisId,
@@ -37,21 +35,17 @@ pub struct Pad {
 }
 
 /// `y[i] = x[extent - 1 - i]`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flip {
     /// Along which axis.
     pub axis: AxisId,
 }
 
 /// Operands one after the other along an axis that all have; other axes unite.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Concat {
     /// Along which axis.
     pub axis: AxisId,
-}
-
-fn resized(ty: &Type, axis: AxisId, extent: usize) -> Type {
-    ty.without(&[axis]).with(axis, extent).expect("the axis was taken out")
 }
 
 impl Slice {
@@ -76,7 +70,7 @@ impl OpRule for Slice {
             let reason = format!("`{name}` is {extent}; {} .. {end} does not lie within it", self.start);
             return Err(Misfit::new(0, reason));
         }
-        Ok(resized(args[0], self.axis, self.len))
+        Ok(args[0].resized(self.axis, self.len))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let extent = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
@@ -97,6 +91,12 @@ impl OpRule for Slice {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
     }
 }
 
@@ -119,7 +119,7 @@ impl OpRule for Pad {
     }
     fn infer(&self, args: &[&Type], axes: &Axes) -> Result<Type, Misfit> {
         let extent = need(args[0], self.axis, 0, axes)?;
-        Ok(resized(args[0], self.axis, self.low + (extent - 1) * (self.gap + 1) + 1 + self.high))
+        Ok(args[0].resized(self.axis, self.low + (extent - 1) * (self.gap + 1) + 1 + self.high))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let len = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
@@ -158,6 +158,9 @@ impl OpRule for Pad {
     fn moves(&self) -> bool {
         true
     }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }
 
 impl OpRule for Flip {
@@ -189,6 +192,12 @@ impl OpRule for Flip {
     fn moves(&self) -> bool {
         true
     }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }
 
 impl OpRule for Concat {
@@ -212,7 +221,7 @@ impl OpRule for Concat {
         let rest: Vec<Type> = args.iter().map(|t| t.without(&[self.axis])).collect();
         let dims = unite(&rest.iter().collect::<Vec<_>>(), axes)?;
         let ty = Type::new(args[0].dtype, dims).expect("united axes are distinct");
-        Ok(ty.with(self.axis, extent).expect("the axis was taken out"))
+        Ok(ty.resized(self.axis, extent))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let mut start = 0;
@@ -267,5 +276,8 @@ impl OpRule for Concat {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
     }
 }

@@ -8,10 +8,9 @@ use crate::lower::{At, Emit};
 use crate::philox::{self, philox};
 use crate::program::ScalarArg;
 use crate::types::{Axes, DType, Type};
-use serde::{Deserialize, Serialize};
 
 /// Uniform f32 in [0, 1), 24 bits. Operands: i32 scalars that tell applications in a loop apart (at most one: fold several into it).
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Random {
     /// Hash of the instance path and the number of the application.
     pub site: u32,
@@ -61,6 +60,9 @@ impl OpRule for Random {
     }
     fn cost(&self) -> usize {
         60
+    }
+    fn lifts(&self) -> bool {
+        false
     }
 }
 

@@ -5,10 +5,9 @@ use crate::interpret::{Context, Value, each_index};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Dim, Type};
-use serde::{Deserialize, Serialize};
 
 /// How elements are combined.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reduction {
     /// Added; f32 or i32.
     Sum,
@@ -21,7 +20,7 @@ pub enum Reduction {
 }
 
 /// Removes axes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reduce {
     /// How.
     pub kind: Reduction,
@@ -40,7 +39,7 @@ impl Reduce {
     }
 
     /// The instruction and the value it starts from.
-    pub fn core(&self, dtype: DType) -> (Core, u32) {
+    fn core(&self, dtype: DType) -> (Core, u32) {
         let (least, most) = match dtype {
             DType::I32 => (i32::MIN as u32, i32::MAX as u32),
             _ => (f32::NEG_INFINITY.to_bits(), f32::INFINITY.to_bits()),
@@ -134,25 +133,24 @@ impl OpRule for Reduce {
             n += 1;
             *cell = match self.kind {
                 Reduction::Sum => *cell + x,
-                Reduction::Max | Reduction::FirstMax => {
-                    if *cell > x {
-                        *cell
-                    } else {
-                        x
-                    }
-                }
-                Reduction::Min => {
-                    if *cell < x {
-                        *cell
-                    } else {
-                        x
-                    }
-                }
+                // As the kernels do: the one at hand if either is NaN.
+                Reduction::Max | Reduction::FirstMax if *cell > x => *cell,
+                Reduction::Min if *cell < x => *cell,
+                Reduction::Max | Reduction::FirstMax | Reduction::Min => x,
             };
         });
         out
     }
     fn cost(&self) -> usize {
         1000
+    }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn reduces(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axes.contains(&axis)
     }
 }

@@ -5,13 +5,12 @@ use crate::host::erf;
 use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
-use crate::types::{Axes, DType, Type};
-use serde::{Deserialize, Serialize};
+use crate::types::{Axes, AxisId, DType, Type};
 
 macro_rules! scalars {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// An elementwise op.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Scalar { $($(#[$doc])* $name),* }
         impl Scalar {
             /// All of them, for tests that go by the table.
@@ -661,10 +660,18 @@ impl OpRule for Scalar {
     fn cost(&self) -> usize {
         Scalar::rule(*self).cost
     }
+
+    fn pointwise(&self) -> bool {
+        true
+    }
+
+    fn touches(&self, _: AxisId) -> bool {
+        false
+    }
 }
 
 /// Changes the dtype: to f32 from i32 or bool, to i32 from f32 (towards zero) or bool.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Cast {
     /// The result's; not bool (`x != 0` says that).
     pub to: DType,
@@ -705,5 +712,13 @@ impl OpRule for Cast {
 
     fn cost(&self) -> usize {
         1
+    }
+
+    fn pointwise(&self) -> bool {
+        true
+    }
+
+    fn touches(&self, _: AxisId) -> bool {
+        false
     }
 }

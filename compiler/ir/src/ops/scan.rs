@@ -1,11 +1,10 @@
 //! `scan`: a loop over an axis with a sub-graph as its body. One op, whatever the number of steps.
-use super::{Misfit, OpRule, Site};
+use super::{Misfit, Op, OpRule, Site};
 use crate::graph::{Builder, Graph, NodeId};
 use crate::interpret::{self, Context, Value};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use std::sync::Arc;
 /// Inputs of the body, in order: the step number (i32 scalar: the index along the axis, also when reversed), the carries, one slice per
 /// scanned tensor, the captures. Outputs of the body: the carries' next values, then the yields. All types are exact: a first value has the type of
 /// its carry's next value, and no carry, slice, capture's slice or yield has the axis (captures may).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Scan {
     /// Scanned and stacked along.
     pub axis: AxisId,
@@ -42,7 +41,7 @@ impl Hash for Scan {
 }
 
 /// One result of a scan (its only operand): carry `index`'s last value, or the stack of yield `index - carries`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ScanResult {
     /// Carries first, then yields.
     pub index: usize,
@@ -175,6 +174,9 @@ impl OpRule for Scan {
     fn cost(&self) -> usize {
         1_000_000
     }
+    fn lifts(&self) -> bool {
+        false
+    }
 }
 
 impl OpRule for ScanResult {
@@ -199,14 +201,17 @@ impl OpRule for ScanResult {
     fn cost(&self) -> usize {
         1_000_000
     }
+    fn lifts(&self) -> bool {
+        false
+    }
 }
 
 impl Builder {
     /// A scan and its results: the carries' last values, then the stacks of the yields.
     pub fn scan(&self, scan: Scan, args: &[NodeId]) -> Result<Vec<NodeId>, Misfit> {
         let types: Vec<Type> = (0..scan.body.outputs.len()).map(|i| scan.result(i)).collect();
-        let node = self.add(super::Op::Scan(Arc::new(scan)), args)?;
-        let result = |(index, ty)| self.must(super::Op::ScanResult(ScanResult { index, ty }), &[node]);
+        let node = self.add(Op::Scan(Arc::new(scan)), args)?;
+        let result = |(index, ty)| self.must(Op::ScanResult(ScanResult { index, ty }), &[node]);
         Ok(types.into_iter().enumerate().map(result).collect())
     }
 }

@@ -1,16 +1,14 @@
 //! The adjoint of `gather`: elements are added up where an integer tensor says. Indices outside are clamped.
-use super::{Misfit, Op, OpRule, Site, need};
+use super::{Gather, Misfit, Op, OpRule, Site, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, each_index};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
-use crate::ops::Gather;
 use crate::types::{Axes, AxisId, DType, Type};
-use serde::{Deserialize, Serialize};
 
 /// `y[axis: p, …] = Σ x[…]` over the positions along `over` whose index is `p`. Operands: `x`, and an i32 `index` with no
 /// axes but x's. A kernel of its own computes it: one walk over x, in order, so that its work does not grow with `extent`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Scatter {
     /// Made; neither operand has it.
     pub axis: AxisId,
@@ -68,5 +66,11 @@ impl OpRule for Scatter {
     }
     fn cost(&self) -> usize {
         1_000_000
+    }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.over.contains(&axis)
     }
 }

@@ -1,15 +1,13 @@
 //! Ops that only name axes anew: expand, rename, flatten, unflatten.
-use super::{Misfit, OpRule, Site, need};
+use super::{Misfit, Op, OpRule, Site, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value};
 use crate::kernel::ValId;
 use crate::lower::{At, Emit};
-use crate::ops::Op;
 use crate::types::{Axes, AxisId, Dim, Type};
-use serde::{Deserialize, Serialize};
 
 /// Adds an axis along which the value repeats.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Expand {
     /// New.
     pub axis: AxisId,
@@ -40,10 +38,16 @@ impl OpRule for Expand {
     fn moves(&self) -> bool {
         true
     }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis
+    }
 }
 
 /// Gives axes other names, all at once.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Rename {
     /// Old and new.
     pub pairs: Vec<(AxisId, AxisId)>,
@@ -97,10 +101,16 @@ impl OpRule for Rename {
     fn moves(&self) -> bool {
         true
     }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.pairs.iter().any(|p| p.0 == axis || p.1 == axis)
+    }
 }
 
 /// Makes one axis of several; the first is the slowest.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Flatten {
     /// Slowest first.
     pub axes: Vec<AxisId>,
@@ -163,10 +173,13 @@ impl OpRule for Flatten {
     fn moves(&self) -> bool {
         true
     }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.into == axis || self.axes.contains(&axis)
+    }
 }
 
 /// Makes several axes of one; the first is the slowest.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Unflatten {
     /// Taken apart.
     pub axis: AxisId,
@@ -214,5 +227,11 @@ impl OpRule for Unflatten {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.into.iter().any(|d| d.axis == axis)
     }
 }

@@ -1,15 +1,13 @@
 //! Sliding windows along one axis and their exact adjoint. Convolutions are `dot` of `windows`; pooling reduces them.
-use super::{Misfit, OpRule, Site, need};
+use super::{Misfit, Op, OpRule, Site, Slice, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, each_index};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
-use crate::ops::Op;
 use crate::types::{Axes, AxisId, Type};
-use serde::{Deserialize, Serialize};
 
 /// `y[axis: i, tap: j] = x[axis: stride * i + dilation * j]`. Padding is a `Pad` before it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Windows {
     /// Along which axis.
     pub axis: AxisId,
@@ -24,7 +22,7 @@ pub struct Windows {
 }
 
 /// The adjoint: `y[axis: a] = Σ x[axis: i, tap: j]` over `stride * i + dilation * j = a`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fold {
     /// Along which axis.
     pub axis: AxisId,
@@ -59,9 +57,8 @@ impl OpRule for Windows {
             ));
         }
         let count = (extent - reach) / self.stride + 1;
-        let ty = args[0].without(&[self.axis]).with(self.axis, count).expect("the axis was taken out");
         let there = || Misfit::new(0, format!("`{}` is there already", axes.name(self.tap)));
-        ty.with(self.tap, self.size).ok_or_else(there)
+        args[0].resized(self.axis, count).with(self.tap, self.size).ok_or_else(there)
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let extent = b.ty(site.args[0]).extent(self.axis).expect("checked by infer");
@@ -82,6 +79,12 @@ impl OpRule for Windows {
     }
     fn moves(&self) -> bool {
         true
+    }
+    fn strided(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.tap == axis
     }
 }
 
@@ -107,10 +110,7 @@ impl OpRule for Fold {
                 format!("the windows cover {least} steps of `{name}`, more than {}", self.extent),
             ));
         }
-        Ok(args[0]
-            .without(&[self.axis, self.tap])
-            .with(self.axis, self.extent)
-            .expect("the axis was taken out"))
+        Ok(args[0].without(&[self.tap]).resized(self.axis, self.extent))
     }
     fn vjp(&self, b: &Builder, site: &Site<'_>, dy: NodeId) -> Vec<Option<NodeId>> {
         let ty = b.ty(site.args[0]);
@@ -119,7 +119,7 @@ impl OpRule for Fold {
         let Fold { axis, tap, stride, dilation, .. } = *self;
         let windows = b.must(Op::Windows(Windows { axis, tap, size, stride, dilation }), &[dy]);
         // What lies beyond the last window has no part in it.
-        let slice = super::Slice::range(axis, 0, count);
+        let slice = Slice::range(axis, 0, count);
         vec![Some(b.must(Op::Slice(slice), &[windows]))]
     }
     fn lower(&self, e: &mut dyn Emit, at: &At) -> ValId {
@@ -159,5 +159,11 @@ impl OpRule for Fold {
     }
     fn cost(&self) -> usize {
         4
+    }
+    fn folds(&self) -> bool {
+        true
+    }
+    fn touches(&self, axis: AxisId) -> bool {
+        self.axis == axis || self.tap == axis
     }
 }

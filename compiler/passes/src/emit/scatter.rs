@@ -8,8 +8,15 @@ use stmc_ir::ops::Scatter;
 use stmc_ir::{AxisId, DType, Op};
 
 /// Writes the kernel of a leaf that is a scatter.
-pub(super) fn emit(scene: &mut Scene<'_>, name: &str, domain: &[(AxisId, usize)], leaf: &Leaf) -> Emitted {
-    let Op::Scatter(scatter) = &scene.graph.node(leaf.value).op else { unreachable!("the caller saw it") };
+pub(super) fn emit(
+    scene: &mut Scene<'_>,
+    name: &str,
+    domain: &[(AxisId, usize)],
+    leaf: &Leaf<'_>,
+) -> Emitted {
+    let Op::Scatter(scatter) = &scene.graph.node(leaf.work.value).op else {
+        unreachable!("the caller saw it")
+    };
     let stay = domain.iter().filter(|d| d.0 != scatter.axis);
     let loops: Vec<DomainLoop> = stay.map(|&(axis, extent)| DomainLoop { axis, extent, weight: 1 }).collect();
     let mut emitter = Emitter::new(scene, &loops, Hints::default());
@@ -19,7 +26,7 @@ pub(super) fn emit(scene: &mut Scene<'_>, name: &str, domain: &[(AxisId, usize)]
 }
 
 impl Emitter<'_, '_> {
-    fn clear(&mut self, leaf: &Leaf, scatter: &Scatter) {
+    fn clear(&mut self, leaf: &Leaf<'_>, scatter: &Scatter) {
         let zero = self.inst(Inst::Const(DType::F32, 0), DType::F32);
         let var = self.open(scatter.extent);
         let place = self.at.with(scatter.axis, Affine::term(var, 1));
@@ -28,8 +35,8 @@ impl Emitter<'_, '_> {
         self.close(var, scatter.extent);
     }
 
-    fn walk(&mut self, leaf: &Leaf, scatter: &Scatter) {
-        let node = self.scene.graph.node(leaf.value);
+    fn walk(&mut self, leaf: &Leaf<'_>, scatter: &Scatter) {
+        let node = self.scene.graph.node(leaf.work.value);
         for span in &node.spans {
             if !self.spans.contains(span) {
                 self.spans.push(*span);
@@ -46,7 +53,7 @@ impl Emitter<'_, '_> {
             .fold(self.at.clone(), |at, ((axis, _), var)| at.with(*axis, Affine::term(*var, 1)));
         let index = self.pull(to, &here);
         let last = scatter.extent as i64 - 1;
-        let mut e = Lowering { emitter: self, node: leaf.value };
+        let mut e = Lowering { emitter: self, node: leaf.work.value };
         let e: &mut dyn Emit = &mut e;
         let (zero, end) = (e.int(0), e.int(last));
         let index = e.core(Core::Max, &[index, zero]);
@@ -60,7 +67,7 @@ impl Emitter<'_, '_> {
     }
 
     /// `target[place] += value`. What is loaded here was stored a moment ago: it is never taken for an earlier load.
-    fn add(&mut self, leaf: &Leaf, place: &At, value: ValId) {
+    fn add(&mut self, leaf: &Leaf<'_>, place: &At, value: ValId) {
         let (param, index) = self.target(leaf, place, Access::Read);
         let depth = self.scopes.len() - 1;
         let [old, new] = [(); 2].map(|()| self.new_value(DType::F32, depth));
@@ -69,15 +76,10 @@ impl Emitter<'_, '_> {
         self.push(Stmt::Store { param, index, value: new });
     }
 
-    fn target(&mut self, leaf: &Leaf, place: &At, access: Access) -> (usize, Affine) {
-        let (target, moves) = &leaf.stores[0];
-        assert!(moves.is_empty(), "a scatter has a buffer of its own");
-        let (param, constant) = self.param(target, DType::F32, access);
-        (param, target.index(place).plus(&Affine::constant(constant)))
-    }
-
-    fn push(&mut self, stmt: Stmt) {
-        self.scopes.last_mut().expect("a scope is open").push(stmt);
+    fn target(&mut self, leaf: &Leaf<'_>, place: &At, access: Access) -> (usize, Affine) {
+        assert!(leaf.work.moves.is_empty(), "a scatter has a buffer of its own");
+        let (param, constant) = self.param(&leaf.target, DType::F32, access);
+        (param, leaf.target.index(place).plus(&Affine::constant(constant)))
     }
 
     /// Begins a loop in order; gives its variable.

@@ -5,8 +5,8 @@
 //!
 //! Not hoisted: what reads a capture that has the loop's axis itself, and random numbers that differ by step.
 use super::parts::{Loop, rewrite_loops};
+use super::steps::AllSteps;
 use crate::rebuild::{SharedAxes, dependents, uses};
-use std::collections::BTreeMap;
 use stmc_ir::ops::{Concat, Dot, Gather, Rename, Scalar, Slice};
 use stmc_ir::{AxisId, Builder, Graph, Node, NodeId, Op};
 
@@ -24,42 +24,23 @@ pub fn hoist(axes: &SharedAxes, graph: &Graph) -> Graph {
 
 /// What of a loop can be computed outside.
 struct Lift {
-    axis: AxisId,
-    extent: usize,
-    outside: Builder,
-    graph: Graph,
+    outside: AllSteps,
     /// The results are the carries' last values first.
     carries: usize,
-    /// What the body's inputs are outside, where they are something.
-    inputs: BTreeMap<NodeId, NodeId>,
     /// Whether a node differs from step to step.
     varies: Vec<bool>,
     /// Whether a node can be computed outside.
     free: Vec<bool>,
-    /// The nodes computed outside so far.
-    made: BTreeMap<NodeId, NodeId>,
 }
 
 impl Lift {
     fn new(parts: &Loop) -> Lift {
-        let graph = parts.graph();
+        let outside = AllSteps::new(parts);
         let slices = parts.slices.iter().map(|p| p.inside);
-        let varies = dependents(&graph, &slices.chain([parts.step]).collect::<Vec<_>>());
+        let varies = dependents(&outside.body, &slices.chain([parts.step]).collect::<Vec<_>>());
         let carries: Vec<NodeId> = parts.carries.iter().map(|c| c.value).collect();
-        let carried = dependents(&graph, &carries);
-        let mut lift = Lift {
-            axis: parts.axis,
-            extent: parts.extent,
-            outside: parts.outside.clone(),
-            carries: parts.carries.len(),
-            inputs: parts.slices.iter().chain(&parts.captures).map(|p| (p.inside, p.outside)).collect(),
-            varies,
-            free: vec![],
-            made: BTreeMap::new(),
-            graph,
-        };
-        let index = Op::Index { axis: lift.axis, extent: lift.extent };
-        lift.inputs.insert(parts.step, lift.outside.must(index, &[]));
+        let carried = dependents(&outside.body, &carries);
+        let mut lift = Lift { outside, carries: carries.len(), varies, free: vec![] };
         for (i, carried) in carried.into_iter().enumerate() {
             let free = !carried && lift.is_free(i);
             lift.free.push(free);
@@ -67,9 +48,18 @@ impl Lift {
         lift
     }
 
+    fn body(&self) -> &Graph {
+        &self.outside.body
+    }
+
+    /// Whether a node has the loop's axis already, as a name for something else.
+    fn has_axis(&self, id: NodeId) -> bool {
+        self.body().ty(id).has(self.outside.axis)
+    }
+
     /// Whether a node whose operands are judged, and which no carry reaches, can be computed outside.
     fn is_free(&self, i: usize) -> bool {
-        let node = &self.graph.nodes[i];
+        let node = &self.body().nodes[i];
         if !node.args.iter().all(|a| self.free[a.index()]) {
             return false;
         }
@@ -77,37 +67,17 @@ impl Lift {
             return true;
         }
         // For all steps at once it gets the loop's axis, which must not mean something else already.
-        let clash = node.ty.has(self.axis) || node.args.iter().any(|a| self.graph.ty(*a).has(self.axis));
-        !clash && !matches!(node.op, Op::Scan(_) | Op::ScanResult(_) | Op::Random(_))
-    }
-
-    /// A node for all steps at once.
-    fn make(&mut self, id: NodeId) -> NodeId {
-        if let Some(made) = self.inputs.get(&id).or_else(|| self.made.get(&id)) {
-            return *made;
-        }
-        let node = self.graph.node(id).clone();
-        let args: Vec<NodeId> = node.args.iter().map(|a| self.make(*a)).collect();
-        self.outside.at(&node.spans);
-        let made = self.outside.must(node.op, &args);
-        self.made.insert(id, made);
-        made
+        let clash = node.ty.has(self.outside.axis) || node.args.iter().any(|a| self.has_axis(*a));
+        !clash && node.op.rule().lifts()
     }
 
     /// The results of a loop without carries that can be computed without a loop.
     fn everything(&mut self) -> Option<Vec<NodeId>> {
-        let yields = self.graph.outputs.clone();
-        if self.carries > 0
-            || !yields.iter().all(|y| self.free[y.index()] && !self.graph.ty(*y).has(self.axis))
-        {
+        let yields = self.body().outputs.clone();
+        if self.carries > 0 || !yields.iter().all(|y| self.free[y.index()] && !self.has_axis(*y)) {
             return None;
         }
-        let whole = |lift: &mut Lift, y: NodeId| {
-            let ty = lift.graph.ty(y).with(lift.axis, lift.extent).expect("yields lack the axis");
-            let made = lift.make(y);
-            lift.outside.expand_to(made, &ty)
-        };
-        Some(yields.into_iter().map(|y| whole(self, y)).collect())
+        Some(yields.into_iter().map(|y| self.outside.stack(y)).collect())
     }
 
     /// The loop in which what is worth it comes from outside.
@@ -117,30 +87,31 @@ impl Lift {
             if !moved[id.index()] {
                 return None;
             }
-            let made = self.make(id);
-            let whole = self.outside.ty(made).has(self.axis) && self.varies[id.index()];
+            let made = self.outside.make(id);
+            let whole = self.outside.b.ty(made).has(self.outside.axis) && self.varies[id.index()];
             Some(if whole { parts.slice(made) } else { parts.capture(made) })
         })
     }
 
     /// The last of the nodes that are worth computing outside: those that something inside reads.
     fn moved(&self) -> Vec<bool> {
-        let live = self.graph.live();
-        let uses = uses(&self.graph);
-        let mut worth = vec![false; self.graph.nodes.len()];
-        for (i, node) in self.graph.nodes.iter().enumerate() {
+        let graph = self.body();
+        let live = graph.live();
+        let uses = uses(graph);
+        let mut worth = vec![false; graph.nodes.len()];
+        for (i, node) in graph.nodes.iter().enumerate() {
             worth[i] = live[i] && self.free[i] && self.is_worth(i, node, &worth, &uses);
         }
         // What is stacked takes its memory anyway.
-        for y in &self.graph.outputs[self.carries..] {
-            let node = self.graph.node(*y);
-            worth[y.index()] |= self.free[y.index()] && !node.args.is_empty() && !node.ty.has(self.axis);
+        for y in &graph.outputs[self.carries..] {
+            let node = graph.node(*y);
+            worth[y.index()] |= self.free[y.index()] && !node.args.is_empty() && !self.has_axis(*y);
         }
-        let mut read = vec![false; self.graph.nodes.len()];
-        for o in &self.graph.outputs {
+        let mut read = vec![false; graph.nodes.len()];
+        for o in &graph.outputs {
             read[o.index()] = true;
         }
-        for (_, node) in self.graph.nodes.iter().enumerate().filter(|(i, _)| live[*i] && !worth[*i]) {
+        for (_, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i] && !worth[*i]) {
             for a in &node.args {
                 read[a.index()] = true;
             }
@@ -154,7 +125,7 @@ impl Lift {
             // The same at each step: whatever takes arithmetic. The results of a scan stand for it.
             return node.op.rule().cost() > 0 && !matches!(node.op, Op::Scan(_));
         }
-        if matches!(node.op, Op::Dot(_) | Op::Reduce(_)) {
+        if node.op.rule().reduces() {
             return true;
         }
         // What is computed from such a result alone takes as much memory, and it is work out of the loop.
@@ -220,12 +191,11 @@ fn split(parts: &Loop, dot: &Dot, args: &[NodeId], side: usize) -> Option<NodeId
     if runs.len() < 2 {
         return None;
     }
-    let whole = concat.ty.without(&[along]);
     let mut start = 0;
     let mut terms = vec![];
     for run in runs {
         let len: usize = run.iter().map(|x| b.ty(*x).extent(along).expect("parts have the axis")).sum();
-        let ty = whole.with(along, len).expect("the axis was taken out");
+        let ty = concat.ty.resized(along, len);
         let joined = if let [one] = run { *one } else { b.must(concat.op.clone(), run) };
         let viewed = views.iter().fold(b.expand_to(joined, &ty), |x, view| b.must(view.clone(), &[x]));
         let weights = b.must(Op::Slice(Slice::range(axis, start, len)), &[args[1 - side]]);

@@ -51,14 +51,14 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    /// A loop that does nothing yet.
-    pub(crate) fn new(outside: &Builder, axis: AxisId, extent: usize, reverse: bool) -> Loop {
+    /// A loop that does nothing yet, from the first step to the last.
+    pub(crate) fn new(outside: &Builder, axis: AxisId, extent: usize) -> Loop {
         let body = outside.sub();
         let step = body.input(0, Type::scalar(DType::I32));
         Loop {
             axis,
             extent,
-            reverse,
+            reverse: false,
             outside: outside.clone(),
             body,
             step,
@@ -72,7 +72,8 @@ impl Loop {
 
     /// The scan of these operands, in pieces. Equal operands become one port.
     pub(crate) fn open(outside: &Builder, scan: &Scan, args: &[NodeId]) -> Loop {
-        let mut parts = Loop::new(outside, scan.axis, scan.extent, scan.reverse);
+        let mut parts = Loop::new(outside, scan.axis, scan.extent);
+        parts.reverse = scan.reverse;
         let (carries, rest) = args.split_at(scan.carries);
         let (slices, captures) = rest.split_at(scan.slices);
         let mut inputs = vec![parts.step];

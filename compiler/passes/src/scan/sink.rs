@@ -4,10 +4,11 @@
 //!
 //! A reduction sinks only if its operand is at hand after the loop anyway; else adding up inside is cheaper.
 use super::parts::{Carry, Loop, rewrite_loops};
+use super::steps::AllSteps;
 use crate::rebuild::{SharedAxes, ancestors, dependents};
 use std::collections::{BTreeMap, BTreeSet};
 use stmc_ir::ops::{Dot, Pad, Reduce, Reduction, Scalar};
-use stmc_ir::{AxisId, Builder, DType, Graph, Node, NodeId, Op};
+use stmc_ir::{AxisId, DType, Graph, Node, NodeId, Op};
 
 /// Every loop with only that inside which its steps need.
 pub fn sink(axes: &SharedAxes, graph: &Graph) -> Graph {
@@ -22,9 +23,16 @@ struct Sum {
     kept: Vec<NodeId>,
 }
 
+/// What may make a sum over all steps.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Contractions,
+    /// They or contractions.
+    Reductions,
+}
+
 struct Sink {
     parts: Loop,
-    graph: Graph,
     /// Which nodes depend on a carry.
     carried: Vec<bool>,
     /// Which nodes the loop needs for its carries.
@@ -34,28 +42,24 @@ struct Sink {
     late: Vec<bool>,
     /// What the loop stacks for use afterwards.
     stacks: BTreeSet<NodeId>,
-    /// What the body's inputs are outside.
-    inputs: BTreeMap<NodeId, NodeId>,
+    /// What is computed once the loop is over.
+    after: AllSteps,
 }
 
 impl Sink {
     fn new(parts: Loop) -> Sink {
-        let graph = parts.graph();
+        let after = AllSteps::new(&parts);
         let values: Vec<NodeId> = parts.carries.iter().map(|c| c.value).collect();
-        let carried = dependents(&graph, &values);
-        let index = Op::Index { axis: parts.axis, extent: parts.extent };
-        let step = (parts.step, parts.outside.must(index, &[]));
-        let ports = parts.slices.iter().chain(&parts.captures).map(|p| (p.inside, p.outside));
-        let inputs = ports.chain([step]).collect();
-        let (needed, late) = (vec![], vec![]);
-        Sink { parts, graph, carried, needed, late, stacks: BTreeSet::new(), inputs }
+        let carried = dependents(&after.body, &values);
+        let (needed, late, stacks) = (vec![], vec![], BTreeSet::new());
+        Sink { parts, carried, needed, late, stacks, after }
     }
 
     /// The loop's results after it has been put together anew.
     fn run(mut self) -> Vec<NodeId> {
         let terms: Vec<Option<Vec<NodeId>>> = (0..self.parts.carries.len()).map(|c| self.terms(c)).collect();
         let steady = self.parts.carries.iter().zip(&terms).filter(|(_, t)| t.is_none()).map(|(c, _)| c.next);
-        self.needed = ancestors(&self.graph, &steady.collect::<Vec<_>>());
+        self.needed = ancestors(&self.after.body, &steady.collect::<Vec<_>>());
         self.late = self.late();
         let yields = self.parts.yields.clone();
         // What stays a yield is at hand afterwards, so that comes first.
@@ -63,24 +67,24 @@ impl Sink {
         let late_yields: Vec<bool> =
             yields.iter().map(|y| self.late[y.index()] && self.plan_late(*y)).collect();
         self.stacks.extend(yields.iter().zip(&late_yields).filter(|(_, l)| !**l).map(|(y, _)| *y));
-        let sums: Vec<Option<Sum>> = self.plan_sums(terms);
+        let sums = self.plan_sums(terms);
         self.finish(&yields, &late_yields, &sums)
     }
 
     /// The terms that a carry sums up if it does nothing else.
     fn terms(&self, c: usize) -> Option<Vec<NodeId>> {
         let carry = self.parts.carries[c];
-        let live = self.graph.live();
-        let reached = dependents(&self.graph, &[carry.value]);
-        let elsewhere = self.graph.outputs.iter().enumerate().any(|(i, o)| i != c && reached[o.index()]);
-        if elsewhere || self.graph.ty(carry.value).dtype != DType::F32 || !reached[carry.next.index()] {
+        let live = self.after.body.live();
+        let reached = dependents(&self.after.body, &[carry.value]);
+        let elsewhere = self.after.body.outputs.iter().enumerate().any(|(i, o)| i != c && reached[o.index()]);
+        if elsewhere || self.after.body.ty(carry.value).dtype != DType::F32 || !reached[carry.next.index()] {
             return None;
         }
         let mut terms = vec![];
         let mut sums = 0;
         let mut open = vec![carry.next];
         while let Some(id) = open.pop() {
-            let node = self.graph.node(id);
+            let node = self.after.body.node(id);
             if id == carry.value {
                 continue;
             }
@@ -94,7 +98,7 @@ impl Sink {
         // All that the carry reaches are these sums, each through one operand.
         let all = (0..live.len()).filter(|i| live[*i] && reached[*i]).count();
         let once = |id: &NodeId| {
-            let node = self.graph.node(*id);
+            let node = self.after.body.node(*id);
             node.args.iter().filter(|a| reached[a.index()]).count() <= 1
         };
         let plain = (0..live.len()).filter(|i| live[*i] && reached[*i]).all(|i| once(&NodeId::from_index(i)));
@@ -102,11 +106,11 @@ impl Sink {
     }
 
     fn late(&self) -> Vec<bool> {
-        let mut late = vec![false; self.graph.nodes.len()];
-        for (i, node) in self.graph.nodes.iter().enumerate() {
-            let looped = matches!(node.op, Op::Scan(_) | Op::ScanResult(_) | Op::Random(_));
+        let mut late = vec![false; self.after.body.nodes.len()];
+        for (i, node) in self.after.body.nodes.iter().enumerate() {
+            let lifts = node.op.rule().lifts();
             let dot = matches!(node.op, Op::Dot(_)) && self.carried[i];
-            late[i] = !self.needed[i] && !looped && (dot || node.args.iter().any(|a| late[a.index()]));
+            late[i] = !self.needed[i] && lifts && (dot || node.args.iter().any(|a| late[a.index()]));
             late[i] |= self.renames(node);
         }
         late
@@ -116,30 +120,38 @@ impl Sink {
     /// read.
     fn renames(&self, node: &Node) -> bool {
         let view = node.op.rule().moves() && node.args.len() == 1;
-        view && self.graph.ty(node.args[0]).len() == node.ty.len() && !matches!(node.op, Op::Windows(_))
+        view && self.after.body.ty(node.args[0]).len() == node.ty.len() && !matches!(node.op, Op::Windows(_))
     }
 
     /// Whether a node has no axis that the loop's would be taken for.
     fn clean(&self, id: NodeId) -> bool {
-        !self.graph.ty(id).has(self.parts.axis)
+        !self.after.body.ty(id).has(self.parts.axis)
     }
 
     /// Whether a node can be had after the loop from what is stacked already.
     fn at_hand(&self, id: NodeId) -> bool {
-        if self.stacks.contains(&id) {
-            return true;
+        self.is_at_hand(id, &mut BTreeMap::new())
+    }
+
+    /// The same; `known` spares looking at a node again that several ways lead to.
+    fn is_at_hand(&self, id: NodeId, known: &mut BTreeMap<NodeId, bool>) -> bool {
+        if let Some(known) = known.get(&id) {
+            return *known;
         }
-        let node = self.graph.node(id);
-        if !self.clean(id) || matches!(node.op, Op::Scan(_) | Op::ScanResult(_) | Op::Random(_)) {
-            return false;
-        }
-        if node.args.is_empty() {
-            return self.inputs.contains_key(&id) || !matches!(node.op, Op::Input { .. });
-        }
-        let again = !self.carried[id.index()]
-            || node.op.rule().moves()
-            || matches!(node.op, Op::Scalar(_) | Op::Cast(_));
-        again && node.args.iter().all(|a| self.at_hand(*a))
+        let node = self.after.body.node(id);
+        let at_hand = if self.stacks.contains(&id) {
+            true
+        } else if !self.clean(id) || !node.op.rule().lifts() {
+            false
+        } else if node.args.is_empty() {
+            self.after.is_made(id) || !matches!(node.op, Op::Input { .. })
+        } else {
+            let rule = node.op.rule();
+            let again = !self.carried[id.index()] || rule.moves() || rule.pointwise();
+            again && node.args.iter().all(|a| self.is_at_hand(*a, known))
+        };
+        known.insert(id, at_hand);
+        at_hand
     }
 
     /// Makes sure that a node can be had after the loop, by stacking it or what it is a view of. Whether it
@@ -151,7 +163,7 @@ impl Sink {
         if !self.clean(id) {
             return false;
         }
-        let node = self.graph.node(id).clone();
+        let node = self.after.body.node(id).clone();
         let view = node.op.rule().moves() && node.args.len() == 1 && self.clean(node.args[0]);
         if view && self.plan(node.args[0]) {
             return true;
@@ -162,25 +174,33 @@ impl Sink {
 
     /// The same for a yield that is computed after the loop.
     fn plan_late(&mut self, id: NodeId) -> bool {
-        if !self.late[id.index()] {
-            return self.plan(id);
-        }
-        let args = self.graph.node(id).args.clone();
         let before = self.stacks.clone();
-        let fits = self.clean(id) && args.iter().all(|a| self.plan_late(*a));
+        let fits = self.plan_operands(id, &mut BTreeSet::new());
         if !fits {
             self.stacks = before;
         }
         fits
     }
 
-    /// Contractions first: a reduction sinks only where its operand is at hand.
+    /// Makes sure of what late nodes are computed from, each once.
+    fn plan_operands(&mut self, id: NodeId, seen: &mut BTreeSet<NodeId>) -> bool {
+        if !seen.insert(id) {
+            return true;
+        }
+        if !self.late[id.index()] {
+            return self.plan(id);
+        }
+        let args = self.after.body.node(id).args.clone();
+        self.clean(id) && args.into_iter().all(|a| self.plan_operands(a, seen))
+    }
+
+    /// Contractions first: a reduction sinks only where its operand is at hand, and they stack operands.
     fn plan_sums(&mut self, terms: Vec<Option<Vec<NodeId>>>) -> Vec<Option<Sum>> {
         let mut sunk: BTreeSet<NodeId> = BTreeSet::new();
-        for reductions in [false, true] {
+        for by in [By::Contractions, By::Reductions] {
             for term in terms.iter().flatten().flatten() {
                 let before = self.stacks.clone();
-                if self.plan_total(*term, reductions) {
+                if self.plan_total(*term, by) {
                     sunk.insert(*term);
                 } else {
                     self.stacks = before;
@@ -194,21 +214,20 @@ impl Sink {
         terms.into_iter().map(|t| t.map(sum)).collect()
     }
 
-    /// Whether the sum of a node over all steps can be had after the loop, here only by contractions or also
-    /// by reductions.
-    fn plan_total(&mut self, id: NodeId, reductions: bool) -> bool {
-        let node = self.graph.node(id).clone();
+    /// Whether the sum of a node over all steps can be had after the loop.
+    fn plan_total(&mut self, id: NodeId, by: By) -> bool {
+        let node = self.after.body.node(id).clone();
         match &node.op {
             Op::Dot(_) => self.clean(id) && node.args.iter().all(|a| self.plan(*a)),
-            Op::Reduce(r) => reductions && r.kind == Reduction::Sum && self.at_hand(node.args[0]),
-            op if is_linear(op) => node.args.iter().all(|a| self.plan_total(*a, reductions)),
+            Op::Reduce(r) => by == By::Reductions && r.kind == Reduction::Sum && self.at_hand(node.args[0]),
+            op if is_linear(op) => node.args.iter().all(|a| self.plan_total(*a, by)),
             _ => false,
         }
     }
 
     /// Puts the loop together, then what comes after it.
     fn finish(self, yields: &[NodeId], late: &[bool], sums: &[Option<Sum>]) -> Vec<NodeId> {
-        let Sink { mut parts, graph, stacks, inputs, .. } = self;
+        let Sink { mut parts, stacks, mut after, .. } = self;
         let old = std::mem::take(&mut parts.carries);
         parts.yields = stacks.iter().copied().collect();
         // The place of each old carry among the new ones.
@@ -222,11 +241,10 @@ impl Sink {
             places[c] = Some(parts.carries.len());
             parts.carries.push(Carry { next, ..*carry });
         }
-        let (b, axis, extent, kept) = (parts.outside.clone(), parts.axis, parts.extent, parts.carries.len());
+        let kept = parts.carries.len();
         let results = if parts.yields.is_empty() && kept == 0 { vec![] } else { parts.close() };
 
-        let stacked = stacks.iter().copied().zip(results.iter().skip(kept).copied());
-        let mut after = After { b, axis, extent, graph, made: inputs.into_iter().chain(stacked).collect() };
+        after.add(stacks.iter().copied().zip(results.iter().skip(kept).copied()));
         let mut out = vec![];
         for (c, carry) in old.iter().enumerate() {
             let start = places[c].map_or(carry.initial, |place| results[place]);
@@ -234,44 +252,13 @@ impl Sink {
             out.push(sunk.fold(start, |sum, term| after.plus_total(sum, *term)));
         }
         for (y, late) in yields.iter().zip(late) {
-            out.push(if *late { after.stack(*y) } else { after.made[y] });
+            out.push(if *late { after.stack(*y) } else { after.make(*y) });
         }
         out
     }
 }
 
-/// What is computed once the loop is over.
-struct After {
-    b: Builder,
-    axis: AxisId,
-    extent: usize,
-    /// The loop's body.
-    graph: Graph,
-    /// What nodes of the body are for all steps at once.
-    made: BTreeMap<NodeId, NodeId>,
-}
-
-impl After {
-    /// A node for all steps at once; it lacks the loop's axis if it is the same at each.
-    fn make(&mut self, id: NodeId) -> NodeId {
-        if let Some(made) = self.made.get(&id) {
-            return *made;
-        }
-        let node = self.graph.node(id).clone();
-        let args: Vec<NodeId> = node.args.iter().map(|a| self.make(*a)).collect();
-        self.b.at(&node.spans);
-        let made = self.b.must(node.op, &args);
-        self.made.insert(id, made);
-        made
-    }
-
-    /// A node's values of all steps along the axis.
-    fn stack(&mut self, id: NodeId) -> NodeId {
-        let made = self.make(id);
-        let ty = self.graph.ty(id).with(self.axis, self.extent).expect("what is stacked lacks the axis");
-        self.b.expand_to(made, &ty)
-    }
-
+impl AllSteps {
     /// `sum` and a node's values of all steps.
     fn plus_total(&mut self, sum: NodeId, id: NodeId) -> NodeId {
         let total = self.total(id);
@@ -280,7 +267,7 @@ impl After {
 
     /// The sum of a node's values of all steps.
     fn total(&mut self, id: NodeId) -> NodeId {
-        let node = self.graph.node(id).clone();
+        let node = self.body.node(id).clone();
         self.b.at(&node.spans);
         match &node.op {
             Op::Dot(dot) => {

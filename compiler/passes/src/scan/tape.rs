@@ -29,7 +29,7 @@ fn contracted(graph: &Graph) -> Vec<bool> {
 
 /// Whether the value of such a node is kept rather than computed again.
 pub(crate) fn is_kept(node: &Node) -> bool {
-    matches!(node.op, Op::Dot(_) | Op::Reduce(_) | Op::ScanResult(_))
+    node.op.rule().reduces() || matches!(node.op, Op::ScanResult(_))
 }
 
 fn record(mut parts: Loop) -> Vec<Option<NodeId>> {

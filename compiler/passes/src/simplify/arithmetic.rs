@@ -1,8 +1,8 @@
 //! Identities of numbers.
 use super::{Rewriter, Rule};
-use stmc_ir::interpret::Context;
+use stmc_ir::interpret::{Context, Value};
 use stmc_ir::ops::Scalar;
-use stmc_ir::{Node, NodeId, Op};
+use stmc_ir::{Node, NodeId, Op, Type};
 
 pub(super) const RULES: &[Rule] = &[
     Rule { name: "f(1, 2) => 3", apply: known },
@@ -26,16 +26,16 @@ pub(super) fn operands(node: &Node, op: Scalar) -> Option<[NodeId; 2]> {
 }
 
 fn known(r: &Rewriter, node: &Node) -> Option<NodeId> {
-    if !matches!(node.op, Op::Scalar(_) | Op::Cast(_)) || node.args.iter().any(|a| r.constant(*a).is_none()) {
+    if !node.op.rule().pointwise() || node.args.iter().any(|a| r.constant(*a).is_none()) {
         return None;
     }
     // One element tells all: every operand is the same everywhere.
-    let small = |x: &NodeId| stmc_ir::interpret::Value {
-        ty: stmc_ir::Type::scalar(r.ty(*x).dtype),
+    let small = |x: &NodeId| Value {
+        ty: Type::scalar(r.ty(*x).dtype),
         data: vec![r.constant(*x).expect("checked above")],
     };
-    let args: Vec<_> = node.args.iter().map(small).collect();
-    let ty = stmc_ir::Type::scalar(node.ty.dtype);
+    let args: Vec<Value> = node.args.iter().map(small).collect();
+    let ty = Type::scalar(node.ty.dtype);
     let value = node.op.rule().eval(&args.iter().collect::<Vec<_>>(), &ty, &Context::default());
     Some(r.b.fill(value.data[0], &node.ty))
 }

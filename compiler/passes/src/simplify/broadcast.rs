@@ -39,10 +39,6 @@ fn stripped(r: &Rewriter, x: NodeId, drop: impl Fn(AxisId) -> bool) -> Option<No
     Some(kept.fold(base, |x, e| r.make(Op::Expand(*e), &[x])))
 }
 
-fn is_pointwise(op: &Op) -> bool {
-    matches!(op, Op::Scalar(_) | Op::Cast(_))
-}
-
 fn with_arg(node: &Node, i: usize, arg: NodeId) -> Vec<NodeId> {
     let mut args = node.args.clone();
     args[i] = arg;
@@ -64,7 +60,7 @@ fn view_fill(r: &Rewriter, node: &Node) -> Option<NodeId> {
 }
 
 fn pointwise_expand(r: &Rewriter, node: &Node) -> Option<NodeId> {
-    if !is_pointwise(&node.op) {
+    if !node.op.rule().pointwise() {
         return None;
     }
     for (i, x) in node.args.iter().enumerate() {
@@ -77,7 +73,7 @@ fn pointwise_expand(r: &Rewriter, node: &Node) -> Option<NodeId> {
 }
 
 fn pointwise_fill(r: &Rewriter, node: &Node) -> Option<NodeId> {
-    if !is_pointwise(&node.op) {
+    if !node.op.rule().pointwise() {
         return None;
     }
     for (i, x) in node.args.iter().enumerate() {
@@ -94,7 +90,7 @@ fn pointwise_fill(r: &Rewriter, node: &Node) -> Option<NodeId> {
 }
 
 fn lift_expand(r: &Rewriter, node: &Node) -> Option<NodeId> {
-    if !is_pointwise(&node.op) {
+    if !node.op.rule().pointwise() {
         return None;
     }
     // After the rules above at most one operand has an axis that it merely repeats.
@@ -117,8 +113,8 @@ fn lift_expand(r: &Rewriter, node: &Node) -> Option<NodeId> {
 }
 
 fn swap_expand(r: &Rewriter, node: &Node) -> Option<NodeId> {
-    let other = node.op.rule().moves() || matches!(node.op, Op::Reduce(_) | Op::Fold(_));
-    if !other || matches!(node.op, Op::Expand(_)) || node.args.len() != 1 {
+    let rule = node.op.rule();
+    if !(rule.moves() || rule.folds()) || matches!(node.op, Op::Expand(_)) || node.args.len() != 1 {
         return None;
     }
     // An op that fits the operand without the axis, and gives the same but for it, does not touch the axis.

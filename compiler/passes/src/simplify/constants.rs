@@ -18,7 +18,7 @@ fn table(r: &Rewriter, node: &Node) -> Option<NodeId> {
         return None;
     }
     // Draws depend on the seed and the update as well; loops have rewrites of their own.
-    if matches!(node.op, Op::Random(_) | Op::Scan(_) | Op::ScanResult(_)) {
+    if !node.op.rule().lifts() {
         return None;
     }
     let mut cost = node.op.rule().cost();
@@ -68,7 +68,8 @@ fn known_below(r: &Rewriter, node: &Node) -> Option<Known> {
     match node.op {
         Op::Fill { .. } | Op::Index { .. } => return Some(Known { cost: 0, read: 0 }),
         Op::Constant { .. } => return Some(Known { cost: 0, read: node.ty.len() }),
-        Op::Input { .. } | Op::Host(_) | Op::Random(_) | Op::Scan(_) | Op::ScanResult(_) => return None,
+        Op::Input { .. } | Op::Host(_) => return None,
+        _ if !node.op.rule().lifts() => return None,
         _ => {}
     }
     let start = Known { cost: node.op.rule().cost(), read: 0 };

@@ -1,6 +1,6 @@
 //! Sums of products are contractions, and the adjoint of a convolution is one itself.
 use super::arithmetic::operands;
-use super::views::{laid_out, touches};
+use super::views::laid_out;
 use super::{Rewriter, Rule};
 use stmc_ir::ops::{Dot, Flip, Fold, Pad, Reduce, Reduction, Scalar, Unflatten, Windows};
 use stmc_ir::{AxisId, DType, Dim, Node, NodeId, Op};
@@ -115,7 +115,7 @@ fn fold_view(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let view = r.node(node.args[0]);
     let past = |op: &Op| {
         let moves = matches!(op, Op::Slice(_) | Op::Flatten(_) | Op::Pad(Pad { fill: 0, .. }));
-        moves && !touches(op, fold.axis) && !touches(op, fold.tap)
+        moves && !op.rule().touches(fold.axis) && !op.rule().touches(fold.tap)
     };
     if !past(&view.op) {
         return None;

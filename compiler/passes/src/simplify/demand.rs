@@ -1,6 +1,5 @@
 //! A node of which only a part is read computes only that part: a halo that is cut off again is never made.
 use super::Rewriter;
-use super::views::touches;
 use std::collections::BTreeMap;
 use stmc_ir::ops::{Pad, Slice};
 use stmc_ir::{AxisId, Graph, Node, NodeId, Op};
@@ -29,7 +28,7 @@ pub(super) fn demands(graph: &Graph) -> Vec<Demand> {
 
 /// Whether such nodes are cut to what is read of them.
 fn is_cut(op: &Op) -> bool {
-    matches!(op, Op::Scalar(_) | Op::Cast(_) | Op::Dot(_) | Op::Reduce(_))
+    op.rule().pointwise() || op.rule().reduces()
 }
 
 /// What a node of which `read` is read reads of its operands.
@@ -45,7 +44,7 @@ fn below(node: &Node, read: &BTreeMap<AxisId, (usize, usize)>) -> BTreeMap<AxisI
             let old = |axis: AxisId| r.pairs.iter().find(|p| p.1 == axis).map_or(axis, |p| p.0);
             more.extend(read.iter().map(|(axis, range)| (old(*axis), *range)));
         }
-        op if is_cut(op) => more.extend(read.iter().filter(|(axis, _)| !touches(op, **axis))),
+        op if is_cut(op) => more.extend(read.iter().filter(|(axis, _)| !op.rule().touches(**axis))),
         _ => {}
     }
     more

@@ -3,7 +3,7 @@
 //! A rule is directional: the right side is never dearer than the left and keeps the type. All hold for NaN
 //! and infinity as far as a sum may be taken in another order; there is no `x * 0 => 0`. Slices go towards
 //! the inputs (less is computed), expansions and pads towards the outputs.
-use crate::rebuild::{SharedAxes, rebuild};
+use crate::rebuild::{SharedAxes, drop_dead, rebuild};
 use crate::scan::parts::{Loop, rewrite_loops};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ fn round(axes: &SharedAxes, graph: &Graph, only: Option<&'static Rule>) -> Graph
         rewriter.note(new, readers[id.index()]);
         new
     });
-    crate::rebuild::drop_dead(axes, &next)
+    drop_dead(axes, &next)
 }
 
 /// How a node is read.

@@ -1,5 +1,4 @@
 //! Pads with zeros: what a slice's derivative leaves behind.
-use super::views::touches;
 use super::{Rewriter, Rule};
 use std::collections::BTreeSet;
 use stmc_ir::ops::{Concat, Pad, Reduction, Scalar, Slice};
@@ -53,7 +52,7 @@ fn concat_views(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let Op::Concat(c) = node.op else { return None };
     let first = r.node(*node.args.first()?);
     let same = |x: &NodeId| r.b.graph().node(*x).op == first.op;
-    let apart = matches!(first.op, Op::Windows(_) | Op::Pad(_)) && !touches(&first.op, c.axis);
+    let apart = matches!(first.op, Op::Windows(_) | Op::Pad(_)) && !first.op.rule().touches(c.axis);
     if !apart || !node.args.iter().all(same) {
         return None;
     }
@@ -169,7 +168,7 @@ fn joined(r: &Rewriter, axis: AxisId, pieces: &[Piece], ty: &Type) -> NodeId {
     let whole = ty.extent(axis).expect("the parts have the axis");
     let concat = r.make(Op::Concat(Concat { axis }), &parts);
     // Parts may have had all of the other axes only together.
-    let wide = ty.without(&[axis]).with(axis, place - first).expect("the axis was taken out");
+    let wide = ty.resized(axis, place - first);
     r.make(Op::Pad(Pad::around(axis, first, whole - place, 0)), &[r.widen(concat, &wide)])
 }
 
@@ -215,7 +214,7 @@ fn sum_concat(r: &Rewriter, node: &Node) -> Option<NodeId> {
     // A part may lack some of the axes: it counts once for each step along them.
     let whole = r.ty(node.args[0]);
     let part = |x: &NodeId| {
-        let ty = whole.without(&[c.axis]).with(c.axis, r.extent(*x, c.axis)).expect("the axis was taken out");
+        let ty = whole.resized(c.axis, r.extent(*x, c.axis));
         r.make(node.op.clone(), &[r.widen(*x, &ty)])
     };
     let sums: Vec<NodeId> = inner.args.iter().map(part).collect();

@@ -1,5 +1,5 @@
 //! Slices go towards the inputs, so that nothing is computed in vain.
-use super::views::{renamed, touches};
+use super::views::renamed;
 use super::{Rewriter, Rule};
 use stmc_ir::interpret::from_bits;
 use stmc_ir::ops::{Flatten, Pad, Slice, Windows};
@@ -159,9 +159,10 @@ fn slice_windows(r: &Rewriter, node: &Node) -> Option<NodeId> {
 fn slice_other(r: &Rewriter, node: &Node) -> Option<NodeId> {
     let (s, y) = slice_of(node)?;
     let inner = r.node(y);
-    let view = inner.op.rule().moves() && inner.args.len() == 1 && !matches!(inner.op, Op::Slice(_));
-    let costly = matches!(inner.op, Op::Scalar(_) | Op::Cast(_) | Op::Dot(_) | Op::Reduce(_) | Op::Concat(_));
-    if touches(&inner.op, s.axis) || !(view || costly && r.one_way(y)) {
+    let rule = inner.op.rule();
+    let view = rule.moves() && inner.args.len() == 1 && !matches!(inner.op, Op::Slice(_));
+    let costly = rule.pointwise() || rule.reduces() || matches!(inner.op, Op::Concat(_));
+    if rule.touches(s.axis) || !(view || costly && r.one_way(y)) {
         return None;
     }
     let args: Vec<NodeId> = inner.args.iter().map(|x| sliced(r, s, *x)).collect();

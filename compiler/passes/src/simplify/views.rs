@@ -144,24 +144,3 @@ pub(super) fn laid_out(r: &Rewriter, x: NodeId, axis: AxisId, inner: AxisId, ext
     }
     r.make(Op::Pad(Pad::around(axis, 0, extent - have, 0)), &[flat])
 }
-
-/// Whether an op names the axis at all.
-pub(super) fn touches(op: &Op, axis: AxisId) -> bool {
-    match op {
-        Op::Expand(e) => e.axis == axis,
-        Op::Rename(n) => n.pairs.iter().any(|p| p.0 == axis || p.1 == axis),
-        Op::Flatten(Flatten { axes, into }) => *into == axis || axes.contains(&axis),
-        Op::Unflatten(Unflatten { axis: a, into }) => *a == axis || into.iter().any(|d| d.axis == axis),
-        Op::Slice(s) => s.axis == axis,
-        Op::Pad(p) => p.axis == axis,
-        Op::Flip(f) => f.axis == axis,
-        Op::Concat(c) => c.axis == axis,
-        Op::Windows(w) => w.axis == axis || w.tap == axis,
-        Op::Fold(f) => f.axis == axis || f.tap == axis,
-        Op::Gather(g) => g.axis == axis,
-        Op::Scatter(s) => s.axis == axis || s.over.contains(&axis),
-        Op::Reduce(reduce) => reduce.axes.contains(&axis),
-        Op::Dot(d) => d.axes.contains(&axis),
-        _ => false,
-    }
-}

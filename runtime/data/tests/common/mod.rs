@@ -114,13 +114,12 @@ pub fn rest() -> HostExpr {
 }
 
 /// A buffer with these extents and strides.
-pub fn buffer(dims: &[(&str, usize, usize)], origin: usize, len: usize) -> Buffer {
+pub fn buffer(dims: &[(&str, usize, usize)], len: usize) -> Buffer {
     let dims = dims.iter().map(|&(axis, extent, stride)| BufferDim { axis: axis.into(), extent, stride });
     Buffer {
         name: "x".into(),
         dtype: DType::F32,
         dims: dims.collect(),
-        origin,
         len,
         kind: BufferKind::Input,
         parent: None,
@@ -141,5 +140,5 @@ pub fn dense(extents: &[usize]) -> Buffer {
         })
         .collect();
     dims.reverse();
-    buffer(&dims, 0, stride)
+    buffer(&dims, stride)
 }
