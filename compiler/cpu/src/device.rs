@@ -267,6 +267,6 @@ impl Work {
         let scratch = self.memory.at(self.scratch).cast();
         // SAFETY: the program binds buffers as long as the views reach and keeps the result apart from the operands;
         // `new` made room for every contraction.
-        unsafe { prepared.contraction.run(pool, &buffers, scratch, None) };
+        unsafe { prepared.contraction.run(pool, &buffers, scratch) };
     }
 }
