@@ -4,6 +4,10 @@
 //! Invariants (checked by `verify`): a value is defined once, before its uses, in a scope that encloses them; indices are
 //! affine in i32 values; an iteration of a `Parallel` or `Lanes` loop writes no element that another one of the same loop
 //! reads or writes. A kernel knows neither ops nor axes.
+mod loops;
+
+pub use loops::Summed;
+
 use crate::types::DType;
 use serde::{Deserialize, Serialize};
 use stmc_base::{Span, define_id};
@@ -316,6 +320,18 @@ impl Block {
     }
 }
 
+impl Inst {
+    /// The values that it is computed from.
+    pub fn operands(&self) -> impl Iterator<Item = ValId> {
+        let (args, terms): (&[ValId], &[(ValId, i64)]) = match self {
+            Inst::Core(_, args) => (args, &[]),
+            Inst::Load { index, .. } | Inst::Index(index) => (&[], &index.terms),
+            Inst::Const(..) | Inst::Scalar(_) | Inst::Get(_) => (&[], &[]),
+        };
+        args.iter().copied().chain(terms.iter().map(|(value, _)| *value))
+    }
+}
+
 impl Stmt {
     /// The index that a statement computes with, not those of the statements inside it.
     pub fn index(&self) -> Option<&Affine> {
@@ -340,77 +356,6 @@ impl Contraction {
     /// Multiplications (an addition goes with each).
     pub fn multiplications(&self) -> usize {
         [&self.g, &self.m, &self.n, &self.k].iter().map(|e| e.iter().product::<usize>()).product()
-    }
-
-    /// The nest of loops that defines it: `g`, `m`, `n` parallel, `k` serial.
-    pub fn loops(&self) -> Block {
-        let mut block = Block::default();
-        let vars = |block: &mut Block, extents: &[usize]| -> Vec<ValId> {
-            extents.iter().map(|_| block.value(DType::I32)).collect()
-        };
-        let (g, m, n, k) = (
-            vars(&mut block, &self.g),
-            vars(&mut block, &self.m),
-            vars(&mut block, &self.n),
-            vars(&mut block, &self.k),
-        );
-        let index = |o: &Operand, second: &[ValId], third: &[ValId]| -> Affine {
-            let groups = [(&g[..], &o.first), (second, &o.second), (third, &o.third)];
-            groups
-                .iter()
-                .flat_map(|(vars, strides)| vars.iter().zip(strides.iter()))
-                .fold(Affine::constant(o.offset), |sum, (v, s)| sum.plus(&Affine::term(*v, *s)))
-        };
-        let (a_index, b_index) = (index(&self.a, &m, &k), index(&self.b, &n, &k));
-        let out_index = index(&self.out, &m, &n);
-        let sum = block.local(DType::F32);
-        // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
-        let of_sums = k.len() > 1;
-        let part = if of_sums { block.local(DType::F32) } else { sum };
-        let f32s: Vec<ValId> = (0..10).map(|_| block.value(DType::F32)).collect();
-        let [a, b, old, new, first, last, zero, done, before, after] = f32s[..] else {
-            unreachable!("ten values")
-        };
-        let mut inner = vec![
-            Stmt::Let { out: a, inst: Inst::Load { param: self.a.param, index: a_index } },
-            Stmt::Let { out: b, inst: Inst::Load { param: self.b.param, index: b_index } },
-            Stmt::Let { out: old, inst: Inst::Get(part) },
-            Stmt::Let { out: new, inst: Inst::Core(Core::Fma, vec![a, b, old]) },
-            Stmt::Set { local: part, value: new },
-        ];
-        for (level, (var, extent)) in k.iter().zip(&self.k).enumerate().rev() {
-            if level == 0 && of_sums {
-                inner.splice(
-                    0..0,
-                    [
-                        Stmt::Let { out: zero, inst: Inst::Const(DType::F32, 0) },
-                        Stmt::Set { local: part, value: zero },
-                    ],
-                );
-                inner.extend([
-                    Stmt::Let { out: done, inst: Inst::Get(part) },
-                    Stmt::Let { out: before, inst: Inst::Get(sum) },
-                    Stmt::Let { out: after, inst: Inst::Core(Core::Add, vec![before, done]) },
-                    Stmt::Set { local: sum, value: after },
-                ]);
-            }
-            inner = vec![Stmt::For { var: *var, extent: *extent, kind: LoopKind::Serial, body: inner }];
-        }
-        let start = if self.accumulate {
-            Inst::Load { param: self.out.param, index: out_index.clone() }
-        } else {
-            Inst::Const(DType::F32, 0)
-        };
-        let mut body = vec![Stmt::Let { out: first, inst: start }, Stmt::Set { local: sum, value: first }];
-        body.extend(inner);
-        body.push(Stmt::Let { out: last, inst: Inst::Get(sum) });
-        body.push(Stmt::Store { param: self.out.param, index: out_index, value: last });
-        let outer = g.iter().zip(&self.g).chain(m.iter().zip(&self.m)).chain(n.iter().zip(&self.n));
-        for (var, extent) in outer.collect::<Vec<_>>().into_iter().rev() {
-            body = vec![Stmt::For { var: *var, extent: *extent, kind: LoopKind::Parallel, body }];
-        }
-        block.stmts = body;
-        block
     }
 }
 
