@@ -7,10 +7,13 @@ mod core;
 mod lanes;
 mod loops;
 mod place;
-pub(crate) mod stages;
+mod stages;
 mod sums;
 
-use crate::schedule::{Loops, Tiled, schedule};
+pub(crate) use self::core::is_function;
+pub(crate) use stages::TILE;
+
+use crate::schedule::{Loops, Tiled};
 use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName, types};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -27,7 +30,7 @@ pub(crate) type Code =
     unsafe extern "C" fn(params: *const *mut u32, scalars: *const u32, begin: u64, end: u64);
 
 /// Compiles kernels and keeps their code.
-pub struct Compiler {
+pub(crate) struct Compiler {
     module: JITModule,
     scratch: FunctionBuilderContext,
     target: Target,
@@ -35,16 +38,16 @@ pub struct Compiler {
 }
 
 /// What instructions code may use.
-pub(crate) struct Target {
-    pub(crate) isa: Isa,
+struct Target {
+    isa: Isa,
     /// Whether a fused multiply-add is an instruction; else it is a product and a sum.
-    pub(crate) fused: bool,
-    pub(crate) native: Arc<dyn TargetIsa>,
+    fused: bool,
+    native: Arc<dyn TargetIsa>,
 }
 
 impl Compiler {
     /// A compiler for this processor, kept to the instructions of `isa`.
-    pub fn new(isa: Isa) -> Result<Compiler, String> {
+    pub(crate) fn new(isa: Isa) -> Result<Compiler, String> {
         let target = Target::new(isa)?;
         let names = cranelift_module::default_libcall_names();
         let module = JITModule::new(JITBuilder::with_isa(Arc::clone(&target.native), names));
@@ -83,13 +86,13 @@ impl Compiler {
 /// The code of a kernel before instructions are selected, as text.
 pub fn emit_clif(kernel: &Kernel, isa: Isa) -> Result<String, String> {
     let target = Target::new(isa)?;
-    let loops = schedule(kernel.loops().into_owned());
-    let function = function(kernel, &loops, &target, &mut FunctionBuilderContext::new());
+    let function =
+        function(kernel, &crate::prepare::loops(kernel), &target, &mut FunctionBuilderContext::new());
     Ok(function.display().to_string())
 }
 
 impl Target {
-    pub(crate) fn new(isa: Isa) -> Result<Target, String> {
+    fn new(isa: Isa) -> Result<Target, String> {
         let mut flags = settings::builder();
         for (flag, value) in [("opt_level", "speed"), ("is_pic", "false"), ("enable_verifier", "true")] {
             flags.set(flag, value).map_err(|error| error.to_string())?;

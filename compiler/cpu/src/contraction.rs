@@ -1,7 +1,7 @@
 //! Contractions of the kernel IR as contractions of the precompiled kernels: which operand is which, and the tables.
 
 use stmc_ir::kernel::{self, Block, LoopKind, Operand, Stmt};
-use stmc_kernels::{Contraction, ContractionSpec, Isa, Packing, Start, View};
+use stmc_kernels::{Contraction, ContractionSpec, Isa, Start, View};
 
 /// A contraction ready to run.
 pub(crate) struct Prepared {
@@ -74,7 +74,6 @@ impl Prepared {
             c: View { rows: offsets(&sides.m, 1)?, cols: offsets(&sides.n, 1)? },
             batches: batches(&c.g, &groups)?,
             start: if c.accumulate { Start::C } else { Start::Zero },
-            packing: Packing::PerRun,
         };
         let places = [sides.left, sides.right, &c.out].map(|operand| (operand.param, operand.offset));
         Ok(Prepared { contraction: Contraction::new(spec, isa), places })

@@ -3,20 +3,19 @@
 use crate::code::Compiler;
 use crate::contraction::Prepared;
 use crate::memory::Memory;
-use crate::prepare::{self, Place, Ready, ReadyStep, start};
+use crate::prepare::{self, Ready};
 use crate::time::KernelTime;
 use std::time::Instant;
 use stmc_ir::device::{Device, DeviceError, Scalars};
-use stmc_ir::program::{BufferId, BufferKind, KernelId, Program, ScalarArg};
+use stmc_ir::program::{Binding, BufferId, Launch, Program, Step};
 use stmc_kernels::{Buffers, Isa, Pool};
 
 /// The processor.
 pub struct CpuDevice {
     isa: Isa,
     loaded: Loaded,
-    entries: Vec<Vec<ReadyStep>>,
-    /// First element and length of each buffer.
-    buffers: Vec<(usize, usize)>,
+    entries: Vec<Vec<Step>>,
+    /// Owns the code of the kernels. `None` before the first `load`.
     compiler: Option<Compiler>,
 }
 
@@ -25,6 +24,8 @@ struct Loaded {
     pool: Pool,
     kernels: Vec<Ready>,
     arena: Memory,
+    /// First element and length of each buffer.
+    buffers: Vec<(usize, usize)>,
     work: Work,
     /// Iterations of the loops around the current step.
     iterations: Vec<usize>,
@@ -45,6 +46,7 @@ enum Timing {
 
 /// Memory that contractions use while they run.
 struct Work {
+    /// Packed operands, then partial sums from `partial` on, then each thread's scratch from `scratch` on.
     memory: Memory,
     partial: usize,
     scratch: usize,
@@ -64,6 +66,7 @@ impl CpuDevice {
             pool: Pool::new(threads),
             kernels: vec![],
             arena: Memory::new(0),
+            buffers: vec![],
             work: Work::new(&[], threads),
             iterations: vec![],
             pointers: vec![],
@@ -71,7 +74,7 @@ impl CpuDevice {
             times: vec![],
             timing: Timing::Off,
         };
-        Ok(CpuDevice { isa, loaded, entries: vec![], buffers: vec![], compiler: None })
+        Ok(CpuDevice { isa, loaded, entries: vec![], compiler: None })
     }
 
     /// Measures launches from now on.
@@ -121,26 +124,18 @@ impl Device for CpuDevice {
             self.loaded.kernels.push(ready);
         }
         self.compiler = Some(compiler);
-        self.entries = program.entries.iter().map(|entry| prepare::steps(program, &entry.steps)).collect();
-        self.buffers = (0..program.buffers.len())
-            .map(BufferId::from_index)
-            .map(|id| (start(program, id), program.buffer(id).len))
-            .collect();
-        self.loaded.make_room(program, &self.entries);
+        self.entries = program.entries.iter().map(|entry| entry.steps.clone()).collect();
+        self.loaded.make_room(program);
         Ok(())
     }
 
     fn write(&mut self, buffer: BufferId, values: &[u32]) -> Result<(), DeviceError> {
-        let (start, len) = self.buffers[buffer.index()];
-        assert!(values.len() <= len, "values fit their buffer");
-        self.loaded.arena.slice(start, values.len()).copy_from_slice(values);
+        self.loaded.values(buffer, values.len()).copy_from_slice(values);
         Ok(())
     }
 
     fn read(&mut self, buffer: BufferId, values: &mut [u32]) -> Result<(), DeviceError> {
-        let (start, len) = self.buffers[buffer.index()];
-        assert!(values.len() <= len, "values fit their buffer");
-        values.copy_from_slice(self.loaded.arena.slice(start, values.len()));
+        values.copy_from_slice(self.loaded.values(buffer, values.len()));
         Ok(())
     }
 
@@ -152,64 +147,75 @@ impl Device for CpuDevice {
 
 impl Loaded {
     /// Makes all memory and fills in what never changes.
-    fn make_room(&mut self, program: &Program, entries: &[Vec<ReadyStep>]) {
+    fn make_room(&mut self, program: &Program) {
         self.arena = Memory::new(program.arena);
-        for (i, buffer) in program.buffers.iter().enumerate() {
-            let first = start(program, BufferId::from_index(i));
-            match &buffer.kind {
-                BufferKind::Halo(bits) => self.arena.slice(first, buffer.len).fill(*bits),
-                BufferKind::Constant(data) => self.arena.slice(first, data.len()).copy_from_slice(data),
-                BufferKind::State | BufferKind::Input | BufferKind::Output | BufferKind::Temp => {}
-            }
-        }
+        program.fill_in(self.arena.slice(0, program.arena));
+        self.buffers = (0..program.buffers.len())
+            .map(BufferId::from_index)
+            .map(|id| (program.start(id), program.buffer(id).len))
+            .collect();
         self.work = Work::new(&self.kernels, self.pool.threads());
         let most =
             |count: fn(&stmc_ir::Kernel) -> usize| program.kernels.iter().map(count).max().unwrap_or(0);
         self.pointers = Vec::with_capacity(most(|kernel| kernel.params.len()));
         self.scalars = Vec::with_capacity(most(|kernel| kernel.scalars.len()));
-        self.iterations =
-            Vec::with_capacity(entries.iter().map(|steps| prepare::depth(steps)).max().unwrap_or(0));
+        let depth = program.entries.iter().map(|entry| depth(&entry.steps)).max().unwrap_or(0);
+        self.iterations = Vec::with_capacity(depth);
         let named =
             |kernel: &stmc_ir::Kernel| KernelTime { kernel: kernel.name.clone(), ..KernelTime::default() };
         self.times = program.kernels.iter().map(named).collect();
     }
 
-    fn steps(&mut self, steps: &[ReadyStep], scalars: &Scalars) {
+    /// A buffer's elements from the first on.
+    fn values(&mut self, buffer: BufferId, count: usize) -> &mut [u32] {
+        let (start, len) = self.buffers[buffer.index()];
+        assert!(count <= len, "values fit their buffer");
+        self.arena.slice(start, count)
+    }
+
+    /// Where a binding leads in the current iterations.
+    fn place(&self, binding: &Binding) -> usize {
+        self.buffers[binding.buffer.index()].0 + binding.offset(&self.iterations)
+    }
+
+    fn steps(&mut self, steps: &[Step], scalars: &Scalars) {
         for step in steps {
             match step {
-                ReadyStep::Launch { kernel, places, scalars: args } => {
+                Step::Launch(launch) => {
                     let since = (self.timing == Timing::On).then(Instant::now);
-                    self.launch(*kernel, places, args, scalars);
+                    self.launch(launch, scalars);
                     if let Some(since) = since {
-                        self.times[kernel.index()].add(since.elapsed());
+                        self.times[launch.kernel.index()].add(since.elapsed());
                     }
                 }
-                ReadyStep::Loop { count, body } => {
+                Step::Loop { count, body } => {
                     for i in 0..*count {
                         self.iterations.push(i);
                         self.steps(body, scalars);
                         self.iterations.pop();
                     }
                 }
-                ReadyStep::Copy { from, to, len } => {
-                    let (from, to) = (from.at(&self.iterations), to.at(&self.iterations));
+                Step::Copy { from, to, len } => {
+                    let (from, to) = (self.place(from), self.place(to));
                     self.arena.copy(from, to, *len);
                 }
-                ReadyStep::Fill { to, len, bits } => {
-                    let to = to.at(&self.iterations);
+                Step::Fill { to, len, bits } => {
+                    let to = self.place(to);
                     self.arena.slice(to, *len).fill(*bits);
                 }
             }
         }
     }
 
-    fn launch(&mut self, kernel: KernelId, places: &[Place], args: &[ScalarArg], scalars: &Scalars) {
-        let Loaded { pool, kernels, arena, work, iterations, pointers, scalars: values, .. } = self;
-        pointers.clear();
-        pointers.extend(places.iter().map(|place| arena.at(place.at(iterations))));
-        values.clear();
-        values.extend(args.iter().map(|arg| arg.bits(iterations, scalars)));
-        match &kernels[kernel.index()] {
+    fn launch(&mut self, launch: &Launch, scalars: &Scalars) {
+        self.pointers.clear();
+        for binding in &launch.buffers {
+            self.pointers.push(self.arena.at(self.place(binding)));
+        }
+        self.scalars.clear();
+        self.scalars.extend(launch.scalars.iter().map(|arg| arg.bits(&self.iterations, scalars)));
+        let Loaded { pool, kernels, work, pointers, scalars: values, .. } = self;
+        match &kernels[launch.kernel.index()] {
             Ready::Loops { code, iterations, units } => {
                 let (pointers, values) = (Pointers(pointers.as_ptr()), values.as_ptr() as usize);
                 pool.run(*units, &|unit, _| {
@@ -222,6 +228,15 @@ impl Loaded {
             Ready::Contraction(prepared) => work.contract(prepared, pointers, pool),
         }
     }
+}
+
+/// Loops that are nested, at most, in these steps.
+fn depth(steps: &[Step]) -> usize {
+    let depth_of = |step: &Step| match step {
+        Step::Loop { body, .. } => 1 + depth(body),
+        Step::Launch(_) | Step::Copy { .. } | Step::Fill { .. } => 0,
+    };
+    steps.iter().map(depth_of).max().unwrap_or(0)
 }
 
 /// The argument pointers of a launch, for all threads.
@@ -267,6 +282,6 @@ impl Work {
         let scratch = self.memory.at(self.scratch).cast();
         // SAFETY: the program binds buffers as long as the views reach and keeps the result apart from the operands;
         // `new` made room for every contraction.
-        unsafe { prepared.contraction.run(pool, &buffers, scratch, None) };
+        unsafe { prepared.contraction.run(pool, &buffers, scratch) };
     }
 }

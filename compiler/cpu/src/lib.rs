@@ -16,7 +16,7 @@ mod prepare;
 mod schedule;
 mod time;
 
-pub use code::{Compiler, emit_clif};
+pub use code::emit_clif;
 pub use device::CpuDevice;
 pub use stmc_kernels::Isa;
 pub use time::KernelTime;

@@ -4,7 +4,7 @@
 //! order of iterations gives the same result. The loop along which memory is best read and written becomes the one over
 //! lanes, and long lanes are shared out. Everything else stays as it is.
 
-use crate::code::stages::{TILE, is_function};
+use crate::code::{TILE, is_function};
 use crate::prepare::{UNIT_COST, cost};
 use stmc_ir::kernel::{Affine, Block, Inst, LoopKind, Stmt, ValId};
 use stmc_ir::types::DType;

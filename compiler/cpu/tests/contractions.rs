@@ -10,13 +10,7 @@ use stmc_ir::types::DType;
 type Group<'a> = &'a [(usize, i64, i64)];
 
 /// `g` has a third stride: the result's.
-fn contraction(
-    g: &[(usize, [i64; 3])],
-    m: Group<'_>,
-    n: Group<'_>,
-    k: Group<'_>,
-    accumulate: bool,
-) -> Contraction {
+fn contraction(g: &[(usize, [i64; 3])], m: Group<'_>, n: Group<'_>, k: Group<'_>) -> Contraction {
     let extents = |group: Group<'_>| group.iter().map(|axis| axis.0).collect();
     let first = |group: Group<'_>| group.iter().map(|axis| axis.1).collect::<Vec<_>>();
     let second = |group: Group<'_>| group.iter().map(|axis| axis.2).collect::<Vec<_>>();
@@ -36,7 +30,7 @@ fn contraction(
         a: operand(0, 3, 0, first(m), first(k)),
         b: operand(1, 0, 1, first(n), second(k)),
         out: operand(2, 5, 2, second(m), second(n)),
-        accumulate,
+        accumulate: false,
     }
 }
 
@@ -71,13 +65,9 @@ fn products_in_all_layouts() {
                     if layout >> bit & 1 == 0 { (cols, 1) } else { (1, rows) }
                 };
                 let (a, b, c) = (strides(0, m, k), strides(1, n, k), strides(2, m, n));
-                let c = contraction(
-                    &[],
-                    &[(m as usize, a.0, c.0)],
-                    &[(n as usize, b.0, c.1)],
-                    &[(k as usize, a.1, b.1)],
-                    accumulate,
-                );
+                let groups = [(m, a.0, c.0), (n, b.0, c.1), (k, a.1, b.1)];
+                let [m_loop, n_loop, k_loop] = groups.map(|(extent, x, y)| [(extent as usize, x, y)]);
+                let c = Contraction { accumulate, ..contraction(&[], &m_loop, &n_loop, &k_loop) };
                 verify(&format!("{m} x {n} x {k}, layout {layout:03b}"), &c);
             }
         }
@@ -95,21 +85,19 @@ fn convolutions_and_their_gradients() {
     let group = |loops: [(i64, i64); 3], other: [i64; 3]| -> Vec<(usize, i64, i64)> {
         loops.iter().zip(other).map(|(&(extent, stride), other)| (extent as usize, stride, other)).collect()
     };
-    let forward =
-        contraction(&[], &group(pixels, out), &[(c_out as usize, 1, 1)], &group(window, weights), false);
+    let forward = contraction(&[], &group(pixels, out), &[(c_out as usize, 1, 1)], &group(window, weights));
     verify("convolution", &forward);
-    let gradient =
-        contraction(&[], &group(window, weights), &[(c_out as usize, 1, 1)], &group(pixels, out), true);
-    verify("weight gradient", &gradient);
+    let gradient = contraction(&[], &group(window, weights), &[(c_out as usize, 1, 1)], &group(pixels, out));
+    verify("weight gradient", &Contraction { accumulate: true, ..gradient });
 }
 
 #[test]
 fn batches_and_sums_over_several_axes() {
     let g = [(3, [400, 0, 250]), (2, [200, 300, 125])];
-    let c = contraction(&g, &[(5, 40, 25)], &[(25, 1, 1)], &[(4, 10, 75), (3, 3, 25)], false);
+    let c = contraction(&g, &[(5, 40, 25)], &[(25, 1, 1)], &[(4, 10, 75), (3, 3, 25)]);
     verify("batch", &c);
-    let long = contraction(&[], &[(9, 1, 30)], &[(30, 1, 1)], &[(50, 900, 3000), (100, 9, 30)], true);
-    verify("long sums", &long);
-    let reversed = contraction(&[], &[(6, 4, 9)], &[(9, 1, 1)], &[(4, 1, 9)], false);
+    let long = contraction(&[], &[(9, 1, 30)], &[(30, 1, 1)], &[(50, 900, 3000), (100, 9, 30)]);
+    verify("long sums", &Contraction { accumulate: true, ..long });
+    let reversed = contraction(&[], &[(6, 4, 9)], &[(9, 1, 1)], &[(4, 1, 9)]);
     verify("plain", &reversed);
 }

@@ -12,7 +12,7 @@ use cubecl_environment::stream::StreamId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stmc_ir::device::{Device, DeviceError, Scalars};
-use stmc_ir::program::{Binding, BufferId, BufferKind, Launch, Program, ScalarArg, Step};
+use stmc_ir::program::{Binding, BufferId, Launch, Program, ScalarArg, Step};
 use stmc_ir::types::DType;
 
 /// Bytes of an element of the arena.
@@ -205,14 +205,17 @@ impl Device for GpuDevice {
         self.fits(program)?;
         let entries = program.entries.iter().map(|entry| grids.actions(&entry.steps)).collect();
         let arena = in_order(|| {
-            let arena = self.client.create(Bytes::from_elems(first_memory(program)));
+            // Not empty, for a device refuses to bind nothing.
+            let mut memory = vec![0; program.arena.max(1)];
+            program.fill_in(&mut memory);
+            let arena = self.client.create(Bytes::from_elems(memory));
             for grid in grids.all() {
                 self.compile(&arena, grid)?;
             }
             self.client.check([&arena]).map_err(|error| self.failure(&error))?;
             Ok(arena)
         })?;
-        let places = (0..program.buffers.len()).map(|i| place(program, BufferId::from_index(i))).collect();
+        let places = (0..program.buffers.len()).map(|i| program.start(BufferId::from_index(i))).collect();
         self.loaded = Some(Loaded { arena, places, entries });
         Ok(())
     }
@@ -238,28 +241,6 @@ impl Device for GpuDevice {
         })
         .map_err(|error| self.failure(&error))
     }
-}
-
-/// First element of a buffer in the arena.
-fn place(program: &Program, id: BufferId) -> usize {
-    let (root, offset) = program.root(id);
-    program.buffer(root).place + offset
-}
-
-/// The arena before the first run: zeros, halos and constants.
-fn first_memory(program: &Program) -> Vec<u32> {
-    // Not empty, for a device refuses to bind nothing.
-    let mut memory = vec![0; program.arena.max(1)];
-    for (i, buffer) in program.buffers.iter().enumerate() {
-        let start = place(program, BufferId::from_index(i));
-        let words = &mut memory[start..start + buffer.len];
-        match &buffer.kind {
-            BufferKind::Halo(bits) => words.fill(*bits),
-            BufferKind::Constant(values) => words[..values.len()].copy_from_slice(values),
-            BufferKind::State | BufferKind::Input | BufferKind::Output | BufferKind::Temp => {}
-        }
-    }
-    memory
 }
 
 /// The grids of a program, each made once.

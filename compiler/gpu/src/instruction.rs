@@ -66,8 +66,8 @@ pub(crate) fn instruction(emit: &Emit<'_>, core: Core, dtype: DType, args: &[Val
         }
         Core::Sub => two!(FSubOp, ISubOp),
         Core::Mul => two!(FMulOp, IMulOp),
-        Core::Min => select(emit, less(emit, float, a, b), a, b),
-        Core::Max => select(emit, less(emit, float, b, a), a, b),
+        Core::Min => select(emit, less(emit, dtype, a, b), a, b),
+        Core::Max => select(emit, less(emit, dtype, b, a), a, b),
         Core::Neg if float => one!(FNegOp),
         Core::Neg => one!(SNegOp),
         Core::Abs if float => one!(FAbsOp),
@@ -88,7 +88,7 @@ pub(crate) fn instruction(emit: &Emit<'_>, core: Core, dtype: DType, args: &[Val
         Core::MulHigh => on_words(emit, UMulHiOp::new, a, b),
         Core::Xor => two!(BitwiseXorOp),
         Core::ShiftRight => on_words(emit, ShiftRightOp::new, a, b),
-        Core::Less => less(emit, float, a, b),
+        Core::Less => less(emit, dtype, a, b),
         Core::LessEqual => two!(FLessThanOrEqualOp, SLessThanOrEqualOp),
         Core::Equal => two!(FEqualOp, IEqualOp),
         Core::And => two!(BoolAndOp),
@@ -116,11 +116,10 @@ pub(crate) fn select(emit: &Emit<'_>, condition: Value, yes: Value, no: Value) -
     emit.value(|ctx| SelectOp::new(ctx, condition, yes, no))
 }
 
-pub(crate) fn less(emit: &Emit<'_>, float: bool, a: Value, b: Value) -> Value {
-    if float {
-        emit.value(|ctx| FLessThanOp::new(ctx, a, b))
-    } else {
-        emit.value(|ctx| SLessThanOp::new(ctx, a, b))
+pub(crate) fn less(emit: &Emit<'_>, dtype: DType, a: Value, b: Value) -> Value {
+    match dtype {
+        DType::F32 => emit.value(|ctx| FLessThanOp::new(ctx, a, b)),
+        DType::I32 | DType::Bool => emit.value(|ctx| SLessThanOp::new(ctx, a, b)),
     }
 }
 
@@ -160,13 +159,13 @@ fn tanh(emit: &Emit<'_>, x: Value) -> Value {
     let rest = two_values(emit, FDivOp::new, two, add(exp, one));
     let far = two_values(emit, FSubOp::new, one, rest);
     let minus = emit.value(|ctx| FNegOp::new(ctx, far));
-    let far = select(emit, less(emit, true, x, zero), minus, far);
+    let far = select(emit, less(emit, DType::F32, x, zero), minus, far);
     // An odd polynomial where |x| < 0.625.
     let square = times(x, x);
     let factors = [-0.005_704_960_3, 0.020_639_06, -0.053_739_704, 0.133_314_42, -0.333_332_8];
     let inner = factors.into_iter().map(|f| emit.float(f)).reduce(|sum, f| add(times(sum, square), f));
     let near = add(times(times(square, x), inner.expect("five factors")), x);
-    select(emit, less(emit, true, size, emit.float(0.625)), near, far)
+    select(emit, less(emit, DType::F32, size, emit.float(0.625)), near, far)
 }
 
 /// Quotient and remainder, rounded down, for a positive divisor.
@@ -174,7 +173,7 @@ fn floor_div(emit: &Emit<'_>, a: Value, b: Value) -> (Value, Value) {
     let quotient = emit.value(|ctx| SDivOp::new(ctx, a, b));
     let product = emit.value(|ctx| IMulOp::new(ctx, quotient, b));
     let remainder = emit.value(|ctx| ISubOp::new(ctx, a, product));
-    let negative = less(emit, false, remainder, emit.int(0));
+    let negative = less(emit, DType::I32, remainder, emit.int(0));
     let one = emit.int(1);
     let below = emit.value(|ctx| ISubOp::new(ctx, quotient, one));
     let wrapped = emit.value(|ctx| IAddOp::new(ctx, remainder, b));
@@ -187,7 +186,7 @@ fn saturate(emit: &Emit<'_>, x: Value) -> Value {
     let limit = 2_147_483_648.0;
     let (high, low) = (emit.float(limit), emit.float(-limit));
     let too_big = emit.value(|ctx| FLessThanOrEqualOp::new(ctx, high, x));
-    let too_small = less(emit, true, x, low);
+    let too_small = less(emit, DType::F32, x, low);
     let is_nan = emit.value(|ctx| IsNanOp::new(ctx, x));
     let zero = emit.float(0.0);
     let out_of_range =

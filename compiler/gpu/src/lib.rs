@@ -11,29 +11,22 @@
 //! checked as far as that goes without a GPU: `STMC_EMIT_CUDA=$PWD/target/cuda cargo test -p stmc-gpu
 //! --features gpu` writes kernels, and `compiler/gpu/nvrtc.py target/cuda/*.cu` compiles them and reports
 //! registers and spills.
-#![cfg_attr(
-    feature = "gpu",
-    allow(unsafe_code, reason = "a launch promises CubeCL the length of the buffer it binds")
-)]
+#![cfg(feature = "gpu")]
+#![allow(unsafe_code)] // A launch promises CubeCL the length of the buffer it binds.
 
-#[cfg(feature = "gpu")]
-mod code;
-#[cfg(feature = "gpu")]
-mod contract;
-#[cfg(feature = "gpu")]
 mod device;
-#[cfg(feature = "gpu")]
-mod emit;
-#[cfg(feature = "gpu")]
-mod folds;
-#[cfg(feature = "gpu")]
+
 mod grid;
-#[cfg(feature = "gpu")]
-mod instruction;
-#[cfg(feature = "gpu")]
+
+mod contract;
+mod folds;
+
 mod lower;
 
-#[cfg(feature = "gpu")]
+mod code;
+mod instruction;
+
+mod emit;
+
 pub use device::GpuDevice;
-#[cfg(feature = "gpu")]
 pub use emit::{emit_cuda, emit_wgsl};

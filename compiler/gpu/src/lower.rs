@@ -213,7 +213,7 @@ impl Lowering<'_> {
         let (half, levels) = (Team::Cube.size() / 2, Team::Cube.size().ilog2());
         emit.repeat((emit.int(0), emit.int(levels as i32), emit.int(1)), |emit, level| {
             let distance = on_words(emit, ShiftRightOp::new, emit.int(half as i32), level);
-            emit.when(less(emit, false, member.unit, distance), |emit| {
+            emit.when(less(emit, DType::I32, member.unit, distance), |emit| {
                 let other = emit.value(|ctx| IAddOp::new(ctx, member.unit, distance));
                 let parts =
                     [member.unit, other].map(|unit| emit.bits_as(emit.load(member.shared, unit), dtype));

@@ -4,6 +4,10 @@
 //! Invariants (checked by `verify`): a value is defined once, before its uses, in a scope that encloses them; indices are
 //! affine in i32 values; an iteration of a `Parallel` or `Lanes` loop writes no element that another one of the same loop
 //! reads or writes. A kernel knows neither ops nor axes.
+mod loops;
+
+pub use loops::Summed;
+
 use crate::types::DType;
 use serde::Serialize;
 use stmc_base::define_id;
@@ -316,6 +320,18 @@ impl Block {
     }
 }
 
+impl Inst {
+    /// The values that it is computed from.
+    pub fn operands(&self) -> impl Iterator<Item = ValId> {
+        let (args, terms): (&[ValId], &[(ValId, i64)]) = match self {
+            Inst::Core(_, args) => (args, &[]),
+            Inst::Load { index, .. } | Inst::Index(index) => (&[], &index.terms),
+            Inst::Const(..) | Inst::Scalar(_) | Inst::Get(_) => (&[], &[]),
+        };
+        args.iter().copied().chain(terms.iter().map(|(value, _)| *value))
+    }
+}
+
 impl Stmt {
     /// The index that a statement computes with, not those of the statements inside it.
     pub fn index(&self) -> Option<&Affine> {
@@ -340,79 +356,6 @@ impl Contraction {
     /// Multiplications (an addition goes with each).
     pub fn multiplications(&self) -> usize {
         [&self.g, &self.m, &self.n, &self.k].iter().map(|e| e.iter().product::<usize>()).product()
-    }
-
-    /// The nest of loops that defines it: `g`, `m`, `n` parallel, `k` serial.
-    pub fn loops(&self) -> Block {
-        let mut block = Block::default();
-        let mut vars =
-            |extents: &[usize]| extents.iter().map(|_| block.value(DType::I32)).collect::<Vec<_>>();
-        let (g, m, n, k) = (vars(&self.g), vars(&self.m), vars(&self.n), vars(&self.k));
-        let out_index = self.out.index(&g, &m, &n);
-        let sum = block.local(DType::F32);
-        // A long sum is a sum of sums, one per step of the outermost loop: it loses far fewer digits.
-        let part = if k.len() > 1 { block.local(DType::F32) } else { sum };
-        let load = |o: &Operand, index: Affine| Inst::Load { param: o.param, index };
-        let (a, load_a) = block.define(load(&self.a, self.a.index(&g, &m, &k)));
-        let (b, load_b) = block.define(load(&self.b, self.b.index(&g, &n, &k)));
-        let (old, get) = block.define(Inst::Get(part));
-        let (new, fma) = block.define(Inst::Core(Core::Fma, vec![a, b, old]));
-        let mut inner = vec![load_a, load_b, get, fma, Stmt::Set { local: part, value: new }];
-        if let [outermost, rest @ ..] = &k[..] {
-            inner = nest(rest, &self.k[1..], LoopKind::Serial, inner);
-            if part != sum {
-                inner = block.added_up(part, sum, inner);
-            }
-            inner = nest(&[*outermost], &self.k[..1], LoopKind::Serial, inner);
-        }
-        let start =
-            if self.accumulate { load(&self.out, out_index.clone()) } else { Inst::Const(DType::F32, 0) };
-        let (first, begin) = block.define(start);
-        let (last, end) = block.define(Inst::Get(sum));
-        let mut body = vec![begin, Stmt::Set { local: sum, value: first }];
-        body.extend(inner);
-        body.extend([end, Stmt::Store { param: self.out.param, index: out_index, value: last }]);
-        for (vars, extents) in [(n, &self.n), (m, &self.m), (g, &self.g)] {
-            body = nest(&vars, extents, LoopKind::Parallel, body);
-        }
-        block.stmts = body;
-        block
-    }
-}
-
-/// Loops one within the other, the first outermost.
-fn nest(vars: &[ValId], extents: &[usize], kind: LoopKind, body: Vec<Stmt>) -> Vec<Stmt> {
-    let loops = vars.iter().zip(extents).rev();
-    loops.fold(body, |body, (var, extent)| vec![Stmt::For { var: *var, extent: *extent, kind, body }])
-}
-
-impl Operand {
-    /// The element in these iterations of the three groups of loops.
-    fn index(&self, first: &[ValId], second: &[ValId], third: &[ValId]) -> Affine {
-        let vars = [first, second, third].concat();
-        let strides = self.first.iter().chain(&self.second).chain(&self.third);
-        let terms = vars.iter().zip(strides);
-        terms.fold(Affine::constant(self.offset), |sum, (v, s)| sum.plus(&Affine::term(*v, *s)))
-    }
-}
-
-impl Block {
-    /// A new f32 and the statement that defines it.
-    fn define(&mut self, inst: Inst) -> (ValId, Stmt) {
-        let out = self.value(DType::F32);
-        (out, Stmt::Let { out, inst })
-    }
-
-    /// The statements, which add up to `part` from 0; then `sum += part`.
-    fn added_up(&mut self, part: LocalId, sum: LocalId, stmts: Vec<Stmt>) -> Vec<Stmt> {
-        let (zero, begin) = self.define(Inst::Const(DType::F32, 0));
-        let (done, get) = self.define(Inst::Get(part));
-        let (before, get_sum) = self.define(Inst::Get(sum));
-        let (after, add) = self.define(Inst::Core(Core::Add, vec![before, done]));
-        let mut all = vec![begin, Stmt::Set { local: part, value: zero }];
-        all.extend(stmts);
-        all.extend([get, get_sum, add, Stmt::Set { local: sum, value: after }]);
-        all
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::device::{Device, DeviceError, Scalars};
 use crate::host::erf;
 use crate::kernel::{Affine, Block, Core, Inst, Kernel, Stmt, ValId};
-use crate::program::{BufferId, BufferKind, Program, Step};
+use crate::program::{Binding, BufferId, Program, Step};
 use crate::types::DType;
 
 /// Runs a kernel. `bind(param)` gives the element in `memory` where a param's index 0 lies.
@@ -159,9 +159,9 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    fn start(&self, buffer: BufferId) -> usize {
-        let (root, offset) = self.program.root(buffer);
-        self.program.buffer(root).place + offset
+    /// Where a binding leads in these iterations.
+    fn place(&self, binding: &Binding, iterations: &[usize]) -> usize {
+        self.program.start(binding.buffer) + binding.offset(iterations)
     }
 
     fn steps(&mut self, steps: &[Step], iterations: &mut Vec<usize>, scalars: &Scalars) {
@@ -175,17 +175,15 @@ impl Interpreter {
                     }
                 }
                 Step::Copy { from, to, len } => {
-                    let from = self.start(from.buffer) + from.offset(iterations);
-                    let to = self.start(to.buffer) + to.offset(iterations);
+                    let (from, to) = (self.place(from, iterations), self.place(to, iterations));
                     self.memory.copy_within(from..from + len, to);
                 }
                 Step::Fill { to, len, bits } => {
-                    let to = self.start(to.buffer) + to.offset(iterations);
+                    let to = self.place(to, iterations);
                     self.memory[to..to + len].fill(*bits);
                 }
                 Step::Launch(launch) => {
-                    let bind: Vec<usize> =
-                        launch.buffers.iter().map(|b| self.start(b.buffer) + b.offset(iterations)).collect();
+                    let bind: Vec<usize> = launch.buffers.iter().map(|b| self.place(b, iterations)).collect();
                     let values: Vec<u32> =
                         launch.scalars.iter().map(|s| s.bits(iterations, scalars)).collect();
                     let kernel = &self.program.kernels[launch.kernel.index()];
@@ -204,25 +202,18 @@ impl Device for Interpreter {
     fn load(&mut self, program: &Program) -> Result<(), DeviceError> {
         self.program = program.clone();
         self.memory = vec![0; program.arena];
-        for (i, buffer) in program.buffers.iter().enumerate() {
-            let start = self.start(BufferId::from_index(i));
-            match &buffer.kind {
-                BufferKind::Halo(bits) => self.memory[start..start + buffer.len].fill(*bits),
-                BufferKind::Constant(data) => self.memory[start..start + data.len()].copy_from_slice(data),
-                _ => {}
-            }
-        }
+        program.fill_in(&mut self.memory);
         Ok(())
     }
 
     fn write(&mut self, buffer: BufferId, values: &[u32]) -> Result<(), DeviceError> {
-        let start = self.start(buffer);
+        let start = self.program.start(buffer);
         self.memory[start..start + values.len()].copy_from_slice(values);
         Ok(())
     }
 
     fn read(&mut self, buffer: BufferId, values: &mut [u32]) -> Result<(), DeviceError> {
-        let start = self.start(buffer);
+        let start = self.program.start(buffer);
         values.copy_from_slice(&self.memory[start..start + values.len()]);
         Ok(())
     }

@@ -232,6 +232,24 @@ impl Program {
             }
         }
     }
+
+    /// The first element of a buffer in the arena.
+    pub fn start(&self, id: BufferId) -> usize {
+        let (root, offset) = self.root(id);
+        self.buffer(root).place + offset
+    }
+
+    /// Puts into an arena of zeros what is there before the first run: halos and constants.
+    pub fn fill_in(&self, arena: &mut [u32]) {
+        for (i, buffer) in self.buffers.iter().enumerate() {
+            let start = self.start(BufferId::from_index(i));
+            match &buffer.kind {
+                BufferKind::Halo(bits) => arena[start..start + buffer.len].fill(*bits),
+                BufferKind::Constant(data) => arena[start..start + data.len()].copy_from_slice(data),
+                BufferKind::State | BufferKind::Input | BufferKind::Output | BufferKind::Temp => {}
+            }
+        }
+    }
 }
 
 impl Step {

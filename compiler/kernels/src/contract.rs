@@ -9,12 +9,12 @@
 mod place;
 mod plan;
 
-pub use place::{Buffers, Epilogue, FinishedTile};
+pub use place::Buffers;
 
 use crate::pack::Source;
 use crate::tile::{MAX_ROWS, MAX_WIDTH, Rows, Tile, TileSet};
 use crate::{Isa, Pool};
-use plan::{Plan, PlannedTile, Right};
+use plan::{Plan, PlannedTile, Right, SumsIn};
 use std::ops::Range;
 
 /// Where the elements of a matrix lie: `(i, j)` at `rows[i] + cols[j]`, counted in elements.
@@ -50,15 +50,6 @@ pub enum Start {
     C,
 }
 
-/// When B is packed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Packing {
-    /// In each run, in the way that suits the shapes.
-    PerRun,
-    /// In [`Contraction::pack`] only, so that one packing serves many runs.
-    Ahead,
-}
-
 /// What to compute.
 #[derive(Clone, Debug)]
 pub struct ContractionSpec {
@@ -72,14 +63,12 @@ pub struct ContractionSpec {
     pub batches: Vec<[i32; 3]>,
     /// What sums start from.
     pub start: Start,
-    /// When B is packed.
-    pub packing: Packing,
 }
 
 impl ContractionSpec {
     /// A single contraction that overwrites C.
     pub fn new(a: View, b: View, c: View) -> ContractionSpec {
-        ContractionSpec { a, b, c, batches: vec![[0; 3]], start: Start::Zero, packing: Packing::PerRun }
+        ContractionSpec { a, b, c, batches: vec![[0; 3]], start: Start::Zero }
     }
 }
 
@@ -119,11 +108,6 @@ impl Contraction {
         Contraction { spec, plan, isa }
     }
 
-    /// What was asked for.
-    pub fn spec(&self) -> &ContractionSpec {
-        &self.spec
-    }
-
     /// Elements that `Buffers::packed` must have.
     pub fn packed_len(&self) -> usize {
         match self.plan.right {
@@ -145,8 +129,27 @@ impl Contraction {
         self.plan.packed_block_len() + self.plan.sums_len
     }
 
+    /// Runs all steps.
+    ///
+    /// # Safety
+    ///
+    /// All views lead to valid elements ([`View::reach`]) behind the pointers in `buffers`; `packed` and `partial`
+    /// have the lengths asked for, `scratch` at least [`Contraction::scratch_len`] elements for each thread of the
+    /// pool, one behind the other. C, `packed`, `partial` and `scratch` overlap nothing else in use.
+    pub unsafe fn run(&self, pool: &mut Pool, buffers: &Buffers, scratch: *mut f32) {
+        let scratch = Shared(scratch);
+        // SAFETY: passed on from the caller; units write disjoint memory, and each thread has its own scratch.
+        unsafe {
+            pool.run(self.pack_units(), &|unit, _| self.pack_unit(unit, buffers));
+            pool.run(self.units(), &|unit, thread| {
+                self.compute_unit(unit, buffers, scratch.at(thread * self.scratch_len()));
+            });
+            pool.run(self.combine_units(), &|unit, _| self.combine_unit(unit, buffers));
+        }
+    }
+
     /// Parts of the packing step.
-    pub fn pack_units(&self) -> usize {
+    fn pack_units(&self) -> usize {
         match self.plan.right {
             Right::Packed => self.spec.batches.len() * self.plan.panels,
             Right::PackedByUnit | Right::Direct { .. } => 0,
@@ -154,53 +157,16 @@ impl Contraction {
     }
 
     /// Parts of the computing step.
-    pub fn units(&self) -> usize {
+    fn units(&self) -> usize {
         let plan = &self.plan;
         self.spec.batches.len() * plan.splits.len() * plan.blocks.len() * plan.groups.len()
     }
 
     /// Parts of the combining step: none where k is not split.
-    pub fn combine_units(&self) -> usize {
+    fn combine_units(&self) -> usize {
         match self.plan.splits.len() {
             1 => 0,
             _ => self.spec.batches.len() * self.plan.combined_rows.len(),
-        }
-    }
-
-    /// Runs the packing step.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Contraction::run`].
-    pub unsafe fn pack(&self, pool: &mut Pool, buffers: &Buffers) {
-        // SAFETY: each unit writes its own panel.
-        pool.run(self.pack_units(), &|unit, _| unsafe { self.run_pack_unit(unit, buffers) });
-    }
-
-    /// Runs all steps. With [`Packing::Ahead`] the packing step is left to the caller.
-    ///
-    /// # Safety
-    ///
-    /// All views lead to valid elements ([`View::reach`]) behind the pointers in `buffers`; `packed` and `partial`
-    /// have the lengths asked for, `scratch` at least [`Contraction::scratch_len`] elements for each thread of the
-    /// pool, one behind the other. C, `packed`, `partial` and `scratch` overlap nothing else in use.
-    pub unsafe fn run(
-        &self,
-        pool: &mut Pool,
-        buffers: &Buffers,
-        scratch: *mut f32,
-        epilogue: Option<&Epilogue>,
-    ) {
-        let scratch = Shared(scratch);
-        // SAFETY: passed on from the caller; units write disjoint memory, and each thread has its own scratch.
-        unsafe {
-            if self.spec.packing == Packing::PerRun {
-                self.pack(pool, buffers);
-            }
-            pool.run(self.units(), &|unit, thread| {
-                self.run_unit(unit, buffers, scratch.at(thread * self.scratch_len()), epilogue);
-            });
-            pool.run(self.combine_units(), &|unit, _| self.run_combine_unit(unit, buffers, epilogue));
         }
     }
 
@@ -209,7 +175,7 @@ impl Contraction {
     /// # Safety
     ///
     /// As for [`Contraction::run`].
-    pub unsafe fn run_pack_unit(&self, unit: usize, buffers: &Buffers) {
+    unsafe fn pack_unit(&self, unit: usize, buffers: &Buffers) {
         let (batch, panel) = (unit / self.plan.panels, unit % self.plan.panels);
         // SAFETY: the tables are the caller's, the panel's place in `packed` is this unit's alone.
         unsafe {
@@ -223,47 +189,36 @@ impl Contraction {
     /// # Safety
     ///
     /// As for [`Contraction::run`]; the packing step is over.
-    pub unsafe fn run_unit(
-        &self,
-        unit: usize,
-        buffers: &Buffers,
-        scratch: *mut f32,
-        epilogue: Option<&Epilogue>,
-    ) {
+    unsafe fn compute_unit(&self, unit: usize, buffers: &Buffers, scratch: *mut f32) {
         let unit = self.unit(unit);
-        let (m, split) = (unit.rows(), self.plan.splits.len() > 1);
-        let direct = self.plan.stores_rows && epilogue.is_none() && !split;
+        let from_c = self.spec.start == Start::C && unit.split == 0;
         // SAFETY: passed on from the caller; `sums` is this unit's part of `partial`, or its scratch.
         unsafe {
-            let sums = if split {
-                self.partial_sums(&unit, buffers)
-            } else {
-                let stride = unit.panels.len() * self.plan.width;
-                Sums {
-                    start: scratch.add(self.plan.packed_block_len()),
-                    stride,
-                    m0: m.start,
-                    p0: unit.panels.start,
-                }
+            let sums = match self.plan.sums_in {
+                SumsIn::C => None,
+                SumsIn::Scratch => Some(self.scratch_sums(&unit, scratch)),
+                SumsIn::Partial => Some(self.partial_sums(&unit, buffers)),
             };
-            if !direct && self.spec.start == Start::C && unit.split == 0 {
-                self.load_sums(&unit, &sums, buffers);
+            if let Some(sums) = &sums
+                && from_c
+            {
+                self.load_sums(&unit, sums, buffers);
             }
             for (i, k) in self.plan.k_blocks(&unit.k).enumerate() {
-                let resumes = i > 0 || (self.spec.start == Start::C && unit.split == 0);
                 for panel in unit.panels.clone() {
                     let (b, b_step) = self.right(&unit, panel, &k, buffers, scratch);
-                    let right = RightPanel { b, b_step, panel, k: k.clone(), resumes };
-                    if direct {
-                        self.panel_to_c(&unit, &right, buffers);
-                    } else {
-                        self.panel_to_sums(&unit, &right, &sums, buffers);
+                    let right = RightPanel { b, b_step, panel, k: k.clone(), resumes: i > 0 || from_c };
+                    match &sums {
+                        None => self.panel_to_c(&unit, &right, buffers),
+                        Some(sums) => self.panel_to_sums(&unit, &right, sums, buffers),
                     }
                 }
             }
-            if !direct && !split {
+            if let Some(sums) = &sums
+                && self.plan.sums_in == SumsIn::Scratch
+            {
                 let columns = self.columns(&unit.panels);
-                self.finish(unit.batch, m, columns, sums.start, sums.stride, buffers, epilogue);
+                self.store(unit.batch, unit.rows(), columns, sums.start, sums.stride, buffers);
             }
         }
     }
@@ -273,7 +228,7 @@ impl Contraction {
     /// # Safety
     ///
     /// As for [`Contraction::run`]; the computing step is over.
-    pub unsafe fn run_combine_unit(&self, unit: usize, buffers: &Buffers, epilogue: Option<&Epilogue>) {
+    unsafe fn combine_unit(&self, unit: usize, buffers: &Buffers) {
         let (batch, chunk) = (unit / self.plan.combined_rows.len(), unit % self.plan.combined_rows.len());
         let (rows, stride) = (self.plan.combined_rows[chunk].clone(), self.plan.panels * self.plan.width);
         let splits = self.plan.splits.len();
@@ -285,8 +240,7 @@ impl Contraction {
                 let part = std::slice::from_raw_parts(first.add(split * self.part_len()), sums.len());
                 sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
-            let columns = 0..self.n();
-            self.finish(batch, rows, columns, first, stride, buffers, epilogue);
+            self.store(batch, rows, 0..self.n(), first, stride, buffers);
         }
     }
 
@@ -339,7 +293,7 @@ impl Contraction {
     ///
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`].
+    /// As for [`Contraction::compute_unit`].
     unsafe fn right(
         &self,
         unit: &Unit<'_>,
@@ -371,7 +325,17 @@ impl Contraction {
 
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`].
+    /// As for [`Contraction::compute_unit`].
+    unsafe fn scratch_sums(&self, unit: &Unit<'_>, scratch: *mut f32) -> Sums {
+        let stride = unit.panels.len() * self.plan.width;
+        // SAFETY: `scratch_len` counts the sums in, behind the packed panel.
+        let start = unsafe { scratch.add(self.plan.packed_block_len()) };
+        Sums { start, stride, m0: unit.rows().start, p0: unit.panels.start }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Contraction::compute_unit`].
     unsafe fn partial_sums(&self, unit: &Unit<'_>, buffers: &Buffers) -> Sums {
         let part = unit.batch * self.plan.splits.len() + unit.split;
         let stride = self.plan.panels * self.plan.width;
@@ -385,13 +349,13 @@ impl Contraction {
     ///
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`].
+    /// As for [`Contraction::compute_unit`].
     unsafe fn panel_to_sums(&self, unit: &Unit<'_>, right: &RightPanel, sums: &Sums, buffers: &Buffers) {
         for tile in unit.tiles {
             let place = (tile.row - sums.m0) * sums.stride + (right.panel - sums.p0) * self.plan.width;
             let c = std::array::from_fn(|i| sums.start.wrapping_add(place + i * sums.stride));
             // SAFETY: the tile's rows of the sums are this unit's alone.
-            unsafe { self.tile(unit, tile, right, &c, right.resumes, buffers) };
+            unsafe { self.tile(unit, tile, right, &c, buffers) };
         }
     }
 
@@ -399,7 +363,7 @@ impl Contraction {
     ///
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`].
+    /// As for [`Contraction::compute_unit`].
     unsafe fn panel_to_c(&self, unit: &Unit<'_>, right: &RightPanel, buffers: &Buffers) {
         let columns = self.columns(&(right.panel..right.panel + 1));
         let offset = self.spec.batches[unit.batch][2] as isize + self.spec.c.cols[columns.start] as isize;
@@ -411,7 +375,7 @@ impl Contraction {
             // SAFETY: rows of C are valid for the panel's columns; the edge tile is as wide as a panel.
             unsafe {
                 if columns.len() == self.plan.width {
-                    self.tile(unit, tile, right, &c, right.resumes, buffers);
+                    self.tile(unit, tile, right, &c, buffers);
                 } else {
                     self.edge_tile(unit, tile, right, &c, columns.len(), buffers);
                 }
@@ -423,7 +387,7 @@ impl Contraction {
     ///
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`]; rows of C are valid for `columns` elements.
+    /// As for [`Contraction::compute_unit`]; rows of C are valid for `columns` elements.
     unsafe fn edge_tile(
         &self,
         unit: &Unit<'_>,
@@ -442,7 +406,7 @@ impl Contraction {
                     std::ptr::copy_nonoverlapping(c[i], aside_rows[i], columns);
                 }
             }
-            self.tile(unit, tile, right, &aside_rows, right.resumes, buffers);
+            self.tile(unit, tile, right, &aside_rows, buffers);
             for i in 0..tile.rows {
                 std::ptr::copy_nonoverlapping(aside_rows[i], c[i], columns);
             }
@@ -451,14 +415,13 @@ impl Contraction {
 
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`]; `c` has a place for each value of the tile.
+    /// As for [`Contraction::compute_unit`]; `c` has a place for each value of the tile.
     unsafe fn tile(
         &self,
         unit: &Unit<'_>,
         tile: &PlannedTile,
         right: &RightPanel,
         c: &[*mut f32; MAX_ROWS],
-        accumulate: bool,
         buffers: &Buffers,
     ) {
         let offsets = &self.spec.a.rows[tile.row..tile.row + tile.rows];
@@ -468,7 +431,7 @@ impl Contraction {
             None => (a, Rows::Listed(offsets.as_ptr())),
         };
         let cols = &self.spec.a.cols[right.k.clone()];
-        let job = Tile { a, rows, cols, b: right.b, b_step: right.b_step, c, accumulate };
+        let job = Tile { a, rows, cols, b: right.b, b_step: right.b_step, c, accumulate: right.resumes };
         // SAFETY: passed on from the caller.
         unsafe { TileSet::of(self.isa).run(&job, tile.rows, self.plan.vectors) };
     }

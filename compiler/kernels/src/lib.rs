@@ -18,6 +18,6 @@ mod pack;
 mod pool;
 mod tile;
 
-pub use contract::{Buffers, Contraction, ContractionSpec, Epilogue, FinishedTile, Packing, Start, View};
+pub use contract::{Buffers, Contraction, ContractionSpec, Start, View};
 pub use isa::Isa;
 pub use pool::Pool;

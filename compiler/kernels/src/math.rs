@@ -5,7 +5,7 @@
 mod angle;
 
 use crate::Isa;
-use crate::vector::Vector;
+use crate::vector::{MOST_LANES, Vector};
 
 /// An elementary function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,7 +105,7 @@ unsafe fn map<V: Vector>(x: *const f32, y: *mut f32, len: usize, function: impl 
             function(V::load(x.add(i))).store(y.add(i));
         }
         if whole < len {
-            let mut aside = [0.0f32; 16];
+            let mut aside = [0.0f32; MOST_LANES];
             std::ptr::copy_nonoverlapping(x.add(whole), aside.as_mut_ptr(), len - whole);
             function(V::load(aside.as_ptr())).store(aside.as_mut_ptr());
             std::ptr::copy_nonoverlapping(aside.as_ptr(), y.add(whole), len - whole);

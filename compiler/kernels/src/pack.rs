@@ -34,6 +34,7 @@ impl Source<'_> {
             if cols.len() < self.width {
                 zero_edge(to, rows.len(), cols.len(), self.width);
             }
+            // Runs of neighbours are copied piece by piece, unless they are too short to be worth it.
             let runs = || cols.chunk_by(|x, y| *y == x + 1);
             if runs().count() * BLOCK <= cols.len().max(BLOCK) {
                 let mut to = to;

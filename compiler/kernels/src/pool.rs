@@ -193,7 +193,7 @@ impl Shared {
                 return None;
             }
             let gate = self.gate.load(Ordering::Acquire);
-            if gate / STEP != seen && gate & OPEN != 0 {
+            if is_open_after(seen, gate) {
                 return Some(gate);
             }
             looks += 1;
@@ -209,10 +209,14 @@ impl Shared {
         // The flag goes up before the last look: either this thread sees the step, or the caller sees the flag.
         self.parked[helper].store(true, Ordering::SeqCst);
         let gate = self.gate.load(Ordering::SeqCst);
-        let comes = gate / STEP != seen && gate & OPEN != 0;
-        if !comes && !self.stop.load(Ordering::SeqCst) {
+        if !is_open_after(seen, gate) && !self.stop.load(Ordering::SeqCst) {
             std::thread::park();
         }
         self.parked[helper].store(false, Ordering::SeqCst);
     }
+}
+
+/// Whether the gate is that of a step other than `seen`, and open.
+fn is_open_after(seen: u64, gate: u64) -> bool {
+    gate / STEP != seen && gate & OPEN != 0
 }

@@ -3,17 +3,16 @@
 //! Every operation rounds as IEEE 754 says, lane by lane, so that a function written in them gives the same bits
 //! on each path. The one exception is [`Vector::accumulate`], which is for sums of products only.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use avx2::Avx2;
-#[cfg(target_arch = "x86_64")]
-pub(crate) use avx512::Avx512;
 pub(crate) use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+/// The most values that a vector of any path has.
+pub(crate) const MOST_LANES: usize = 16;
 
 /// A vector of `f32`. "Bits" are those of each lane, taken as a 32-bit integer.
 ///

@@ -1,9 +1,7 @@
 //! Contractions against the plain triple loop, on every path that this processor has.
 #![allow(unsafe_code)] // The interface under test works on raw memory.
 
-use stmc_kernels::{
-    Buffers, Contraction, ContractionSpec, Epilogue, FinishedTile, Isa, Packing, Pool, Start, View,
-};
+use stmc_kernels::{Buffers, Contraction, ContractionSpec, Isa, Pool, Start, View};
 
 /// The memory of a case: values that need no rounding, so that every order of summation gives the same result.
 fn values(len: usize, seed: u32) -> Vec<f32> {
@@ -56,15 +54,7 @@ impl Case {
     }
 }
 
-fn run(
-    case: &Case,
-    isa: Isa,
-    threads: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-    epilogue: Option<&Epilogue>,
-) {
+fn run(case: &Case, isa: Isa, threads: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
     let contraction = Contraction::new(case.spec.clone(), isa);
     let mut pool = Pool::new(threads);
     // One element more than asked for, to see that it stays.
@@ -80,12 +70,7 @@ fn run(
         partial: partial.as_mut_ptr(),
     };
     // SAFETY: `len` made the buffers as long as the views reach.
-    unsafe {
-        if case.spec.packing == Packing::Ahead {
-            contraction.pack(&mut pool, &buffers);
-        }
-        contraction.run(&mut pool, &buffers, scratch.as_mut_ptr(), epilogue);
-    }
+    unsafe { contraction.run(&mut pool, &buffers, scratch.as_mut_ptr()) };
     assert!(memory.iter().all(|buffer| buffer.last() == Some(&f32::MAX)), "{}: wrote too far", case.name);
 }
 
@@ -98,7 +83,7 @@ fn check(cases: &[Case]) {
             case.expected(&a, &b, &mut expected);
             for threads in [1, 2] {
                 let mut c = before.clone();
-                run(case, isa, threads, &a, &b, &mut c, None);
+                run(case, isa, threads, &a, &b, &mut c);
                 let wrong = c.iter().zip(&expected).position(|(c, expected)| c != expected);
                 assert_eq!(
                     wrong,
@@ -227,10 +212,11 @@ fn batches() {
     let (m, n, k) = (33, 20, 17);
     let member = |i: usize| [i * m * k, i * k * n, (3 - i) * m * n].map(|offset| offset as i32);
     let spec = ContractionSpec { batches: (0..4).map(member).collect(), ..product(m, n, k) };
-    let ahead = ContractionSpec { packing: Packing::Ahead, ..spec.clone() };
+    // So many rows that B is packed in a step of its own.
+    let tall = ContractionSpec { batches: vec![[0; 3], [5100, 340, 6000]], ..product(300, n, k) };
     let long = product(9, 8, 9000);
     let twice = ContractionSpec { batches: vec![[0; 3], [81_000, 72_000, 72]], ..long };
-    check(&[Case::new("batch", spec), Case::new("packed ahead", ahead), Case::new("long batch", twice)]);
+    check(&[Case::new("batch", spec), Case::new("tall batch", tall), Case::new("long batch", twice)]);
 }
 
 #[test]
@@ -259,40 +245,10 @@ fn threads_do_not_change_a_bit() {
             let (a, b) = (thirds(values(case.len(0), 1)), thirds(values(case.len(1), 2)));
             let results = [1, 2, 3].map(|threads| {
                 let mut c = vec![0.0; case.len(2)];
-                run(&case, isa, threads, &a, &b, &mut c, None);
+                run(&case, isa, threads, &a, &b, &mut c);
                 c.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
             });
             assert!(results.iter().all(|result| *result == results[0]), "{}", isa.name());
-        }
-    }
-}
-
-/// Stores twice each value, transposed, to the matrix of 90 columns in `user`.
-unsafe extern "C" fn doubled(tile: *const FinishedTile, user: *mut u8) {
-    // SAFETY: called by a contraction, with the pointer given below.
-    unsafe {
-        let tile = &*tile;
-        for i in 0..tile.m_len {
-            for j in 0..tile.n_len {
-                let value = *tile.values.add(i * tile.row_stride + j);
-                *user.cast::<f32>().add((tile.m0 + i) * 90 + tile.n0 + j) = 2.0 * value;
-            }
-        }
-    }
-}
-
-#[test]
-fn epilogues_take_each_value_once() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        for (m, k) in [(150, 70), (20, 9000)] {
-            let case = Case::new("epilogue", product(m, 90, k));
-            let (a, b) = (values(case.len(0), 1), values(case.len(1), 2));
-            let mut expected = vec![0.0; case.len(2)];
-            case.expected(&a, &b, &mut expected);
-            let mut taken = vec![f32::NAN; m * 90];
-            let epilogue = Epilogue { run: doubled, user: taken.as_mut_ptr().cast() };
-            run(&case, isa, 2, &a, &b, &mut vec![0.0; case.len(2)], Some(&epilogue));
-            assert!(taken.iter().zip(&expected[MARGIN..]).all(|(t, e)| *t == 2.0 * e), "{}", isa.name());
         }
     }
 }

@@ -252,14 +252,9 @@ impl<'s, 'a> Emitter<'s, 'a> {
         if let Some(&value) = self.insts.get(&inst) {
             return value;
         }
-        let deepest = |values: &mut dyn Iterator<Item = &ValId>| {
-            values.map(|v| self.depth[v.index()]).max().unwrap_or(0)
-        };
         let depth = match &inst {
-            Inst::Const(..) | Inst::Scalar(_) => 0,
-            Inst::Load { index, .. } | Inst::Index(index) => deepest(&mut index.terms.iter().map(|t| &t.0)),
-            Inst::Core(_, args) => deepest(&mut args.iter()),
             Inst::Get(_) => self.scopes.len() - 1,
+            _ => inst.operands().map(|v| self.depth[v.index()]).max().unwrap_or(0),
         };
         let out = self.new_value(dtype, depth);
         self.scopes[depth].push(Stmt::Let { out, inst: inst.clone() });

@@ -235,3 +235,8 @@ pub(super) fn function(core: Core) -> Option<Function> {
         _ => return None,
     })
 }
+
+/// Whether an instruction is a call of a precompiled function.
+pub(crate) fn is_function(inst: &Inst) -> bool {
+    matches!(inst, Inst::Core(core, _) if function(*core).is_some())
+}

@@ -12,7 +12,7 @@ use stmc_ir::kernel::{LocalId, Stmt, ValId};
 
 /// Lanes of a vector.
 pub(super) const WIDTH: i64 = 4;
-/// Vectors in flight; fewer where a body is long, since there are sixteen registers.
+/// Vectors in flight: sums of as many need not wait for each other.
 const VECTORS: usize = 4;
 
 /// The loop over lanes that code is being made for.
@@ -30,7 +30,6 @@ impl Gen<'_> {
         let Some(roles) = self.roles(tile.body) else {
             return self.serial(tile.var, tile.extent, tile.body);
         };
-        self.tile_lanes = Some((tile.var, tile.extent));
         if !self.staged(tile, &roles) {
             self.rows(tile, &roles);
         }

@@ -43,7 +43,7 @@ pub(super) struct Gen<'a> {
     pub(super) wide: Vec<Option<Value>>,
     /// How many values were defined before each: inner loops' variables come last.
     pub(super) order: Vec<usize>,
-    pub(super) defined: usize,
+    defined: usize,
     /// Each local's variables: one, or one for each vector of the loop over lanes around.
     pub(super) locals: Vec<Vec<Variable>>,
     /// The loop over lanes around. `None`: code is scalar.
@@ -52,8 +52,6 @@ pub(super) struct Gen<'a> {
     pub(super) insts: Vec<Option<&'a Inst>>,
     /// The stage that code is made for. `None`: all is done at once.
     pub(super) stage: Option<Stage>,
-    /// The variable and the extent of the loop over lanes whose tile is worked on.
-    pub(super) tile_lanes: Option<(ValId, usize)>,
     /// Memory of a call to a function of vectors.
     pub(super) slot: Option<cranelift_codegen::ir::StackSlot>,
 }
@@ -92,7 +90,6 @@ pub(super) fn emit(
         lanes: None,
         insts,
         stage: None,
-        tile_lanes: None,
         slot: None,
     };
     g.enter(params, scalars);
@@ -122,7 +119,7 @@ impl Gen<'_> {
             self.params.push(pointer);
         }
         for (i, &dtype) in self.kernel.scalars.iter().enumerate() {
-            let (ty, _) = types_of(if dtype == DType::Bool { DType::I32 } else { dtype });
+            let (ty, _) = types_of(dtype);
             let value = self.b.ins().load(ty, trusted, scalars, 4 * i as i32);
             self.scalars.push(Val::Same(value));
         }

@@ -51,13 +51,13 @@ impl Gen<'_> {
         if parts.per_lane == 1 && parts.free.is_empty() {
             let (address, offset) = self.address(param, &parts);
             for (i, vector) in vectors.into_iter().enumerate() {
-                let bits = self.stored_vector(dtype, vector);
+                let bits = self.recast(dtype, vector);
                 self.b.ins().store(MemFlagsData::new().with_notrap(), bits, address, offset + 16 * i as i32);
             }
             return;
         }
         for (i, vector) in vectors.into_iter().enumerate() {
-            let bits = self.stored_vector(dtype, vector);
+            let bits = self.recast(dtype, vector);
             for lane in 0..4u8 {
                 let (address, offset) = self.lane_address(param, &parts, i, lane);
                 let value = self.b.ins().extractlane(bits, lane);
@@ -184,7 +184,7 @@ impl Gen<'_> {
                 Some(vector) => self.b.ins().insertlane(vector, value, lane),
             });
         }
-        self.loaded_vector(dtype, gathered.expect("there are four lanes"))
+        self.recast(dtype, gathered.expect("there are four lanes"))
     }
 
     fn load_one(&mut self, dtype: DType, address: Value, offset: i32) -> Value {
@@ -199,14 +199,7 @@ impl Gen<'_> {
     fn load_vector(&mut self, dtype: DType, address: Value, offset: i32) -> Value {
         let (_, ty) = memory_types(dtype);
         let value = self.b.ins().load(ty, MemFlagsData::new().with_notrap(), address, offset);
-        self.loaded_vector(dtype, value)
-    }
-
-    fn loaded_vector(&mut self, dtype: DType, value: Value) -> Value {
-        match dtype {
-            DType::Bool => self.b.ins().ineg(value),
-            DType::F32 | DType::I32 => value,
-        }
+        self.recast(dtype, value)
     }
 
     fn store_one(&mut self, dtype: DType, value: Value, address: Value, offset: i32) {
@@ -217,7 +210,8 @@ impl Gen<'_> {
         self.b.ins().store(MemFlagsData::trusted(), value, address, offset);
     }
 
-    fn stored_vector(&mut self, dtype: DType, value: Value) -> Value {
+    /// A vector from memory as it is among values, or the other way round: truths are 0 and 1 there, and 0 and -1 here.
+    fn recast(&mut self, dtype: DType, value: Value) -> Value {
         match dtype {
             DType::Bool => self.b.ins().ineg(value),
             DType::F32 | DType::I32 => value,

@@ -4,14 +4,14 @@
 //! tile of iterations and calls the precompiled functions on them; the last one does the rest. What stages share is
 //! computed again, which is cheaper than to keep it; all stores come last.
 
-use super::core::function;
+use super::core::{function, is_function};
 use super::loops::{Gen, Val};
 use super::sums::Role;
 use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Value, types,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use stmc_ir::kernel::{Core, Inst, LocalId, Stmt, ValId};
+use stmc_ir::kernel::{Inst, LocalId, Stmt, ValId};
 
 /// The most iterations of a tile.
 pub(crate) const TILE: usize = 512;
@@ -42,8 +42,10 @@ pub(super) struct Stage {
     last: bool,
     calls: BTreeMap<ValId, (usize, StackSlot)>,
     needed: BTreeSet<ValId>,
-    /// Iterations of the rows before this one.
-    row: Option<(ValId, usize)>,
+    /// The variable and the extent of the loop over lanes: a row of the tile.
+    lanes: (ValId, usize),
+    /// The variable of the loop over rows.
+    row: Option<ValId>,
 }
 
 impl Gen<'_> {
@@ -54,7 +56,8 @@ impl Gen<'_> {
         for number in 0..=cut.last {
             let last = number == cut.last;
             let needed = self.needed(tile, &cut, number);
-            self.stage = Some(Stage { number, last, calls: cut.calls.clone(), needed, row: tile.rows });
+            let (lanes, row) = ((tile.var, tile.extent), tile.rows.map(|(row, _)| row));
+            self.stage = Some(Stage { number, last, calls: cut.calls.clone(), needed, lanes, row });
             self.rows(tile, if last { roles } else { &[] });
             self.stage = None;
             for (&out, &(stage, slot)) in &cut.calls {
@@ -85,8 +88,7 @@ impl Gen<'_> {
             match stmt {
                 Stmt::For { .. } => return None,
                 Stmt::Let { out, inst } => {
-                    let level =
-                        operands(inst).iter().filter_map(|id| levels.get(id)).copied().max().unwrap_or(0);
+                    let level = inst.operands().filter_map(|id| levels.get(&id)).copied().max().unwrap_or(0);
                     let called = is_function(inst);
                     if called {
                         stages.push((*out, level));
@@ -141,7 +143,7 @@ impl Gen<'_> {
     }
 
     fn add_needed(&self, inst: Option<&Inst>, stages: &[(ValId, usize)], needed: &mut BTreeSet<ValId>) {
-        for operand in inst.map(operands).unwrap_or_default() {
+        for operand in inst.into_iter().flat_map(Inst::operands) {
             self.add_value(operand, stages, needed);
         }
     }
@@ -176,10 +178,10 @@ impl Gen<'_> {
     pub(super) fn through_tile(&mut self, out: ValId, args: &[ValId]) -> Option<Val> {
         let stage = self.stage.as_ref()?;
         let (of, slot) = *stage.calls.get(&out)?;
-        let stores = of == stage.number;
+        let now = of == stage.number;
         let address = self.tile_address(slot);
         let flags = MemFlagsData::new().with_notrap();
-        if stores {
+        if now {
             let val = self.val(args[0]);
             let values = match (&val, &self.lanes) {
                 (Val::Same(value), None) => vec![*value],
@@ -202,30 +204,16 @@ impl Gen<'_> {
 
     /// Where the current iteration's value lies in a tile.
     fn tile_address(&mut self, slot: StackSlot) -> Value {
-        let (var, extent) = self.tile_lanes.expect("stages run in a loop over lanes");
-        let row = self.stage.as_ref().and_then(|stage| stage.row);
+        let stage = self.stage.as_ref().expect("only stages have tiles");
+        let ((var, extent), row) = (stage.lanes, stage.row);
         let lane = self.wide[var.index()].expect("loop variables are bound");
         let mut address = self.b.ins().stack_addr(types::I64, slot, 0);
-        if let Some((row, _)) = row {
+        if let Some(row) = row {
             let row = self.wide[row.index()].expect("loop variables are bound");
             let bytes = self.b.ins().imul_imm_s(row, 4 * extent as i64);
             address = self.b.ins().iadd(address, bytes);
         }
         let bytes = self.b.ins().ishl_imm_u(lane, 2);
         self.b.ins().iadd(address, bytes)
-    }
-}
-
-pub(crate) fn is_function(inst: &Inst) -> bool {
-    matches!(inst, Inst::Core(Core::Exp | Core::Log | Core::Sin | Core::Cos | Core::Tanh | Core::Erf, _))
-}
-
-fn operands(inst: &Inst) -> Vec<ValId> {
-    match inst {
-        Inst::Core(_, args) => args.clone(),
-        Inst::Load { index, .. } | Inst::Index(index) => {
-            index.terms.iter().map(|(value, _)| *value).collect()
-        }
-        Inst::Const(..) | Inst::Scalar(_) | Inst::Get(_) => vec![],
     }
 }

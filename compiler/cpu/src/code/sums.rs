@@ -3,7 +3,7 @@
 use super::loops::Gen;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
-use stmc_ir::kernel::{Affine, Core, Inst, LocalId, Stmt, ValId};
+use stmc_ir::kernel::{Core, Inst, LocalId, Stmt, ValId};
 
 /// What a local that a loop over lanes sets is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,16 +181,13 @@ fn gets(stmts: &[Stmt], local: LocalId) -> bool {
 
 /// How often a value is used in these statements.
 fn uses(stmts: &[Stmt], id: ValId) -> usize {
-    let in_affine = |index: &Affine| index.terms.iter().filter(|(value, _)| *value == id).count();
     stmts
         .iter()
         .map(|stmt| match stmt {
-            Stmt::Let { inst, .. } => match inst {
-                Inst::Core(_, args) => args.iter().filter(|arg| **arg == id).count(),
-                Inst::Load { index, .. } | Inst::Index(index) => in_affine(index),
-                Inst::Const(..) | Inst::Scalar(_) | Inst::Get(_) => 0,
-            },
-            Stmt::Store { index, value, .. } => in_affine(index) + usize::from(*value == id),
+            Stmt::Let { inst, .. } => inst.operands().filter(|operand| *operand == id).count(),
+            Stmt::Store { index, value, .. } => {
+                index.terms.iter().filter(|term| term.0 == id).count() + usize::from(*value == id)
+            }
             Stmt::Set { value, .. } => usize::from(*value == id),
             Stmt::For { body, .. } => uses(body, id),
         })

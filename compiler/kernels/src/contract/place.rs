@@ -1,4 +1,4 @@
-//! The memory a contraction works on, and how finished sums leave for C.
+//! The memory a contraction works on, and the way of sums from and to C.
 
 use super::{Contraction, Sums, Unit};
 use std::ops::Range;
@@ -10,9 +10,9 @@ pub struct Buffers {
     pub a: *const f32,
     /// The right operand.
     pub b: *const f32,
-    /// The result; not touched where an epilogue takes the result and sums start from zero.
+    /// The result.
     pub c: *mut f32,
-    /// [`Contraction::packed_len`] elements; keeps B's packed form from the packing step on.
+    /// [`Contraction::packed_len`] elements, for use during a run.
     pub packed: *mut f32,
     /// [`Contraction::partial_len`] elements, for use during a run.
     pub partial: *mut f32,
@@ -20,47 +20,13 @@ pub struct Buffers {
 
 // SAFETY: plain addresses; who runs a contraction promises that its units may use them from any thread.
 unsafe impl Sync for Buffers {}
-// SAFETY: as for `Sync`.
-unsafe impl Send for Buffers {}
-
-/// Code that takes finished values in place of the store to C.
-#[derive(Clone, Copy, Debug)]
-pub struct Epilogue {
-    /// Called once for each finished tile, from any thread.
-    pub run: unsafe extern "C" fn(tile: *const FinishedTile, user: *mut u8),
-    /// Handed through to `run`.
-    pub user: *mut u8,
-}
-
-// SAFETY: `run` may be called from any thread, as its documentation demands.
-unsafe impl Sync for Epilogue {}
-
-/// Finished values: `m_len` rows of `n_len` values, `row_stride` elements apart. The epilogue may overwrite them.
-#[repr(C)]
-#[derive(Debug)]
-pub struct FinishedTile {
-    /// The value at `(m0, n0)`.
-    pub values: *mut f32,
-    /// Elements from row to row.
-    pub row_stride: usize,
-    /// First row.
-    pub m0: usize,
-    /// Number of rows.
-    pub m_len: usize,
-    /// First column.
-    pub n0: usize,
-    /// Number of columns.
-    pub n_len: usize,
-    /// Member of the batch.
-    pub batch: usize,
-}
 
 impl Contraction {
     /// Fills the unit's sums with the values in C.
     ///
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`].
+    /// As for [`Contraction::compute_unit`].
     pub(super) unsafe fn load_sums(&self, unit: &Unit<'_>, sums: &Sums, buffers: &Buffers) {
         let columns = self.columns(&unit.panels);
         for m in unit.rows() {
@@ -74,28 +40,20 @@ impl Contraction {
         }
     }
 
-    /// Hands finished values to the epilogue, or else to C.
+    /// Stores finished sums to C.
     ///
     /// # Safety
     ///
-    /// As for [`Contraction::run_unit`]; `values` are these rows and columns, `row_stride` apart.
-    #[expect(clippy::too_many_arguments, reason = "a tile's place, both as numbers and as memory")]
-    pub(super) unsafe fn finish(
+    /// As for [`Contraction::compute_unit`]; `values` are these rows and columns, `row_stride` apart.
+    pub(super) unsafe fn store(
         &self,
         batch: usize,
         rows: Range<usize>,
         columns: Range<usize>,
-        values: *mut f32,
+        values: *const f32,
         row_stride: usize,
         buffers: &Buffers,
-        epilogue: Option<&Epilogue>,
     ) {
-        if let Some(epilogue) = epilogue {
-            let (m0, m_len, n0, n_len) = (rows.start, rows.len(), columns.start, columns.len());
-            let tile = FinishedTile { values, row_stride, m0, m_len, n0, n_len, batch };
-            // SAFETY: the epilogue takes any finished tile.
-            return unsafe { (epilogue.run)(&raw const tile, epilogue.user) };
-        }
         for (i, m) in rows.enumerate() {
             // SAFETY: a row of the values, and elements of C.
             unsafe { self.store_row(batch, m, columns.clone(), values.add(i * row_stride), buffers) };

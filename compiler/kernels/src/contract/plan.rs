@@ -3,7 +3,7 @@
 //! All choices follow from the tables' lengths and the path. The sizes below were measured on processors with
 //! 32 KB of first- and 1 MB of second-level cache; they are safe, if not best, elsewhere.
 
-use super::{ContractionSpec, Packing};
+use super::ContractionSpec;
 use crate::Isa;
 use crate::pack::is_run;
 use crate::tile::TileSet;
@@ -44,6 +44,17 @@ pub(super) enum Right {
     Direct { step: usize },
 }
 
+/// Where the sums of a unit grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SumsIn {
+    /// In C itself, whose columns are neighbours.
+    C,
+    /// In the thread's scratch, from where they go to C.
+    Scratch,
+    /// In the unit's part of the partial sums: k is split.
+    Partial,
+}
+
 /// A tile's rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PlannedTile {
@@ -74,7 +85,8 @@ pub(super) struct Plan {
     /// Whether columns of C are neighbours.
     pub(super) stores_rows: bool,
     pub(super) right: Right,
-    /// Elements of the largest unit's sums, where they are not kept as partial sums.
+    pub(super) sums_in: SumsIn,
+    /// Elements of the largest unit's sums, where they grow in scratch.
     pub(super) sums_len: usize,
     /// Rows of each combining unit.
     pub(super) combined_rows: Vec<Range<usize>>,
@@ -109,15 +121,22 @@ impl Plan {
         let combined = (COMBINED / (panels * width).max(1)).max(1);
         let groups = balanced(panels, groups);
         let group_panels = groups.iter().map(Range::len).max().unwrap_or(0);
+        let stores_rows = is_run(&spec.c.cols);
+        let sums_in = match splits {
+            1 if stores_rows => SumsIn::C,
+            1 => SumsIn::Scratch,
+            _ => SumsIn::Partial,
+        };
         Plan {
             vectors,
             width,
             panels,
             groups,
-            sums_len: if splits == 1 { block_rows * group_panels * width } else { 0 },
+            sums_in,
+            sums_len: if sums_in == SumsIn::Scratch { block_rows * group_panels * width } else { 0 },
             splits: balanced(k, splits),
             k_block: k_block.max(1),
-            stores_rows: is_run(&spec.c.cols),
+            stores_rows,
             right: right(spec, tiles.len(), blocks.len(), splits),
             combined_rows: balanced(m, m.div_ceil(combined)),
             blocks,
@@ -218,9 +237,6 @@ fn group_count(panels: usize, width: usize, rows: usize, k: usize, others: usize
 /// `row_blocks`: units that need the same panel of B.
 fn right(spec: &ContractionSpec, tiles: usize, row_blocks: usize, splits: usize) -> Right {
     let rows = &spec.b.rows;
-    if spec.packing == Packing::Ahead {
-        return Right::Packed;
-    }
     if tiles <= DIRECT_TILES
         && let [first, second, ..] = rows[..]
         && second >= first

@@ -1,7 +1,7 @@
 //! Sine and cosine, with a reduction of the angle that is right for every `f32`.
 
 use super::{ROUND, SIGN, polynomial};
-use crate::vector::Vector;
+use crate::vector::{MOST_LANES, Vector};
 use std::f64::consts::FRAC_PI_2;
 
 /// Which of the two waves.
@@ -79,7 +79,7 @@ unsafe fn turned<V: Vector>(r: V, quarters: V, x: V, phase: Phase) -> V {
 #[cold]
 #[inline(never)]
 fn each<V: Vector>(x: V, phase: Phase) -> V {
-    let mut values = [0.0f32; 16];
+    let mut values = [0.0f32; MOST_LANES];
     // SAFETY: no vector has more lanes than that; whoever made `x` has the path.
     unsafe { x.store(values.as_mut_ptr()) };
     for value in values.iter_mut().take(V::LANES) {
