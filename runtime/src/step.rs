@@ -1,7 +1,8 @@
 //! A few updates on one given batch: what comparisons with other programs are made from.
 //!
 //! The result holds `out.<name>`, `loss` (and `loss.<term>` if there are several), `grad.<path>`, `grad.input.<name>`, and for
-//! each update n, counted from 1, `loss_before_step_<n>` and `after_<n>.<path>`.
+//! each update n, counted from 1, `loss_before_step_<n>` and `after_<n>.<path>`, and `average_<n>.<path>` where averages of the
+//! weights are kept.
 use crate::error::{Result, RunError};
 use crate::import::{self, Map, Wanted};
 use crate::session::{Moment, Session};
@@ -15,10 +16,11 @@ pub const WEIGHTS: &str = "param.";
 const INPUTS: &str = "input.";
 const MASKS: &str = "dropout_mask.";
 
-/// Replaces the weights by those of a file.
+/// Replaces the weights by those of a file, from which averages begin too.
 pub fn load_weights(session: &mut Session<'_>, given: &Named, map: &Map) -> Result<()> {
     let found = import::pick(&wanted(session), given, map, WEIGHTS)?;
-    session.set_weights(&found)
+    session.set_weights(&found)?;
+    session.set_averages(&found)
 }
 
 /// All weights, with their extents in disk order.
@@ -58,8 +60,9 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
         }
         session.run(apply, moment)?;
         session.schedules.advance(&session.module.states, moment);
-        let weights = session.weights()?;
-        results.extend(weights.into_iter().map(|(path, t)| (format!("after_{}.{path}", n + 1), t)));
+        for (kind, tensors) in [("after", session.weights()?), ("average", session.averages()?)] {
+            results.extend(tensors.into_iter().map(|(path, t)| (format!("{kind}_{}.{path}", n + 1), t)));
+        }
     }
     Ok(results)
 }

@@ -169,6 +169,9 @@ impl<'a> Elab<'a> {
             }
             self.bind(scope, &parameter.name, plain);
         }
+        // What one input names passes through with no other: a mask by pairs has the axis of the memory.
+        let Signature { passing, named, .. } = &mut signature;
+        passing.retain(|(a, _)| !named.contains(a));
         Ok(signature)
     }
 
@@ -311,8 +314,7 @@ impl<'a> Elab<'a> {
         if typed {
             instance.allowed = Some(signature.named.iter().chain(declared).copied().collect());
         }
-        instance.passing =
-            signature.passing.iter().map(|(a, _)| *a).filter(|a| !signature.named.contains(a)).collect();
+        instance.passing = signature.passing.iter().map(|(a, _)| *a).collect();
         instance.rings = signature.rings.clone();
         instance.extents = signature.passing.iter().copied().collect();
         instance.extents.extend(signature.extents.iter().map(|(a, (extent, _))| (*a, *extent)));

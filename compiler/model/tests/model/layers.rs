@@ -377,12 +377,34 @@ fn attention() {
     assert_close("attention", &on(&net, x), &y);
 }
 
+#[test]
+fn attention_with_a_mask_by_pairs() {
+    let on_pattern = |body: &str| {
+        let net = network("use std.attention.Attention", "time: 3, channel: 2", body, "time, channel");
+        on(&net, pattern(6))
+    };
+    let earlier = "index(time: 3) >= index(key: 3)";
+    let pairs = format!(
+        "axis key\nattn = Attention(1, source: key)\n{{ y: attn(x, rename(x, time -> key), keep: {earlier}) }}"
+    );
+    let causal = "attn = Attention(1, mask: \"causal\")\n{ y: x |> attn }";
+    assert_close("attention", &on_pattern(&pairs), &on_pattern(causal));
+}
+
 /// Every other layer elaborates, gives the declared axes, and has torch's weights.
 #[test]
 fn layers_have_their_weights() {
     let image = "channel: 4, row: 4, col: 4";
     let cases: &[(&str, &str, &str, &str, &str, usize)] = &[
         ("std.nn.SqueezeExcite", "SqueezeExcite(2)", "", image, "channel, row, col", 10 + 12),
+        (
+            "std.attention.FourierFeatures",
+            "FourierFeatures(5)",
+            "",
+            "time: 3, channel: 2",
+            "time, channel: 10",
+            5 * 2,
+        ),
         ("std.nn.SpatialGate", "SpatialGate()", "", image, "channel, row, col", 5),
         ("std.nn.SubPixel", "SubPixel(2)", "", image, "channel: 2, row: 8, col: 8", 8 * 37),
         (
@@ -401,7 +423,22 @@ fn layers_have_their_weights() {
             "time, channel: 3",
             9 * 5 + 36,
         ),
-        ("std.recurrent.Lstm", "Lstm(3)", ".y", "time: 3, channel: 2", "time, channel: 3", 12 * 5 + 24),
+        (
+            "std.recurrent.LstmLayer",
+            "LstmLayer(3)",
+            ".y",
+            "time: 3, channel: 2",
+            "time, channel: 3",
+            12 * 5 + 24,
+        ),
+        (
+            "std.recurrent.Lstm",
+            "Lstm(3, layers: 2, bidirectional: true)",
+            "",
+            "time: 3, channel: 2",
+            "time, channel: 6",
+            2 * (12 * 5 + 24) + 2 * (12 * 9 + 24),
+        ),
         (
             "std.attention.TransformerBlock",
             "TransformerBlock(heads: 2, wide: 8)",

@@ -7,8 +7,8 @@ use stmc_model::Request;
 
 fn program(settings: &str) -> String {
     format!(
-        "use std.loss.{{mse, l1, huber, log_cosh, bce, entropy, bce_with_logits, dice, ssim, ssim_mse, gabor, hessian, cross_entropy, focal, boundary_weight, seasonal_weight, smooth_l1, polar, quantile_loss, quantile_weight, quantile_weighted_mse}}
-use std.metric.{{rmse, bias, csi, pod, far, fss, psnr, r2, accuracy, confusion, macro_recall, macro_f1, top_k}}
+        "use std.loss.{{mse, l1, huber, log_cosh, bce, entropy, bce_with_logits, dice, ssim, ssim_mse, gabor, hessian, cross_entropy, focal, boundary_weight, seasonal_weight, smooth_l1, polar, quantile_loss, quantile_weight, quantile_weighted_mse, extreme_weight, asymmetric_weight}}
+use std.metric.{{rmse, bias, csi, pod, far, fss, psnr, snr, crps, ets, hss, event_bias, r2, accuracy, confusion, macro_recall, macro_f1, top_k}}
 use std.optim.Adam
 axes space = (row, col)
 data radar {{
@@ -62,6 +62,10 @@ fn losses_have_their_values() {
         ("mse(q, y, weight: y)", dots(|p, y| y * (p - y).powi(2)) / dots(|_, y| y)),
         ("l1(q, y)", e(f64::abs)),
         ("huber(q, y, delta: 0.3)", e(|e| if e.abs() <= 0.3 { 0.5 * e * e } else { 0.3 * (e.abs() - 0.15) })),
+        (
+            "huber(q, y, delta: 9, weight: y) * smooth_l1(q, y, beta: 9, weight: 2)",
+            dots(|p, y| y * (p - y).powi(2)) / dots(|_, y| y) * e(|e| e * e) / 36.0,
+        ),
         ("log_cosh(q, y)", e(|e| e.cosh().ln())),
         ("bce(q, y)", mean(cross)),
         (
@@ -83,10 +87,25 @@ fn losses_have_their_values() {
             }),
         ),
         (
+            "focal(stack(q, 1 - q, along: channel), i32(y > 0.5), gamma: 0, factor: tensor([3, 5], along: channel))",
+            mean(|p, y| {
+                let (l, w) = if y > 0.5 { (1.0 - p, 5.0) } else { (p, 3.0) };
+                w * ((p.exp() + (1.0 - p).exp()).ln() - l)
+            }),
+        ),
+        (
+            "mean(asymmetric_weight(q, y) * extreme_weight(y, 2, 3, 2) * (q - y) ^ 2)",
+            mean(|p, y| {
+                let lean = if p < y { 0.41 } else { 0.59 };
+                lean * 2.0 * (3.0 * y * y).exp() * (p - y).powi(2)
+            }),
+        ),
+        (
             "smooth_l1(q, y, beta: 0.3)",
             e(|e| if e.abs() <= 0.3 { 0.5 * e * e / 0.3 } else { e.abs() - 0.15 }),
         ),
         ("quantile_loss(q, y, tau: 0.9)", mean(|p, y| if y > p { 0.9 * (y - p) } else { 0.1 * (p - y) })),
+        ("quantile_loss(q, y, 0.5, weight: y)", dots(|p, y| y * (y - p).abs()) / dots(|_, y| y) / 2.0),
         ("quantile_weighted_mse(q, y)", weighted_by_quantile(&P, &Y)),
         ("quantile(abs(q - y), 0.75)", 0.325),
         ("mse(q, y) * seasonal_weight(0.54)", 1.5 * e(|e| e * e)),
@@ -187,6 +206,13 @@ fn metrics_are_those_of_the_whole_part() {
     let count = |f: &dyn Fn(f64, f64) -> bool| sum(&|p, y| f64::from(u8::from(f(p, y))));
     let mse = sum(&|p, y| (p - y).powi(2)) / 12.0;
     let (hits, either) = (count(&|p, y| p >= 0.5 && y >= 0.5), count(&|p, y| p >= 0.5 || y >= 0.5));
+    let chance = count(&|p, _| p >= 0.5) * count(&|_, y| y >= 0.5) / 12.0;
+    // The two columns are the members.
+    let of_row = |i: usize| {
+        let (a, b, y) = (p[2 * i], p[2 * i + 1], y[2 * i]);
+        ((a - y).abs() + (b - y).abs()) / 2.0 - (a - b).abs() / 4.0
+    };
+    let crps = (0..6).map(of_row).sum::<f64>() / 6.0;
     let mean_y = sum(&|_, y| y) / 12.0;
     let accuracy = "accuracy(stack(q, 1 - q, along: channel), i32(y > 0.5))";
     let accurate = count(&|p, y| (p < 0.5) == (y > 0.5)) / 12.0;
@@ -211,6 +237,11 @@ fn metrics_are_those_of_the_whole_part() {
         ("csi(q, y, threshold: 0.5)", vec![hits / either]),
         ("pod(q, y, 0.5)", vec![hits / count(&|_, y| y >= 0.5)]),
         ("far(q, y, 0.5)", vec![count(&|p, y| p >= 0.5 && y < 0.5) / count(&|p, _| p >= 0.5)]),
+        ("event_bias(q, y, 0.5)", vec![count(&|p, _| p >= 0.5) / count(&|_, y| y >= 0.5)]),
+        ("ets(q, y, 0.5)", vec![(hits - chance) / (either - chance)]),
+        ("hss(q, y, 0.5)", vec![2.0 * (hits - chance) / (either + hits - 2.0 * chance)]),
+        ("snr(q, y)", vec![10.0 * (sum(&|_, y| y * y) / (12.0 * mse)).log10()]),
+        ("crps(q, y[col: 0], over: col)", vec![crps]),
         ("r2(q, y)", vec![1.0 - 12.0 * mse / sum(&|_, y| (y - mean_y).powi(2))]),
         ("max(q) - min(y)", vec![1.0]),
         ("max(abs(q - y))", vec![pairs().map(|(p, y)| (p - y).abs()).fold(0.0, f64::max)]),
