@@ -8,3 +8,4 @@ pub mod agree;
 pub mod devices;
 pub mod fault;
 pub mod mutate;
+pub mod onnx;
