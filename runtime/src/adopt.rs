@@ -5,6 +5,7 @@
 use crate::error::{Result, RunError};
 use crate::feed::Data;
 use crate::folder::{Checkpoint, Life, Mark, RunFolder};
+use crate::frozen::FITS;
 use crate::import::{self, Map};
 use crate::session::Session;
 use crate::state::State;
@@ -25,7 +26,7 @@ pub struct Adopted {
     pub taken: usize,
     /// Weights that the map lets be drawn.
     pub drawn: Vec<String>,
-    /// Tensors of the file that the map leaves out, or that count batches, which nothing here needs.
+    /// Tensors of the file that the map leaves out, or that nothing here needs: counts of batches, and what another run has fitted.
     pub ignored: Vec<String>,
 }
 
@@ -125,10 +126,10 @@ fn matching(wanted: &Wanted, given: &Named, map: &Map) -> std::result::Result<Ma
         used.extend(sources);
     }
     let left = |name: &str| !used.contains(name);
-    let (ignored, over): (Vec<_>, Vec<_>) = given
-        .iter()
-        .filter(|t| left(&t.0))
-        .partition(|(name, _)| begins(name, &map.ignore) || name.rsplit('.').next() == Some(COUNTER));
+    let (ignored, over): (Vec<_>, Vec<_>) = given.iter().filter(|t| left(&t.0)).partition(|(name, _)| {
+        let needless = name.starts_with(FITS) || name.rsplit('.').next() == Some(COUNTER);
+        needless || begins(name, &map.ignore)
+    });
     found.ignored = ignored.iter().map(|t| t.0.clone()).collect();
     wrong.extend(missing.iter().map(|(weight, there)| absent(weight, there, &over)));
     wrong.extend(over.iter().map(|(name, tensor)| {

@@ -36,7 +36,7 @@ pub fn read(module: &Module, run: &Path) -> Result<Frozen> {
     Ok(Frozen { weights: kept.evaluated(), fits: read_fits(run, kept.state.phase)?, scalars })
 }
 
-/// One file: weights by path, fitted values as `fit.<name>`, and what they belong to as JSON under `stmc` in its metadata.
+/// One file: weights by path, fitted values as `fit.fit0`, `fit.fit1` …, and what they belong to as JSON under `stmc` in its metadata.
 pub fn write(path: &Path, frozen: &Frozen, module: &Module) -> Result<()> {
     let fits = frozen.fits.iter().map(|(name, tensor)| (format!("{FITS}{name}"), tensor.clone()));
     let tensors: Named = frozen.weights.iter().cloned().chain(fits).collect();
