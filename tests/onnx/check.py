@@ -17,7 +17,13 @@ target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
 python = target / "onnx" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 packages = ["onnxruntime", "numpy", "safetensors"]
 
-if subprocess.run([python, "-c", "import onnxruntime, safetensors"], capture_output=True).returncode if python.exists() else True:
+
+def is_ready():
+    imports = [python, "-c", "import onnxruntime, numpy, safetensors"]
+    return python.exists() and subprocess.run(imports, capture_output=True).returncode == 0
+
+
+if not is_ready():
     venv.create(target / "onnx", with_pip=True)
     subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
 

@@ -74,6 +74,16 @@ pub fn values(python: &Path, models: &[Model<'_>]) -> Vec<Option<Result<Vec<Vec<
     models.iter().enumerate().map(of).collect()
 }
 
+/// What is written can be read, and has every input and output.
+pub fn assert_readable(model: &Model<'_>) {
+    let Some(bytes) = bytes(model) else { return };
+    let read = stmc_onnx::read(&bytes).unwrap_or_else(|e| panic!("{e}"));
+    let graph = read.graph.expect("a model has a graph");
+    assert_eq!(graph.output.len(), model.entry.outputs.len());
+    let mentioned = model.entry.graph.inputs().len();
+    assert_eq!(graph.input.len(), mentioned);
+}
+
 /// The file. `None`: random numbers in a loop are all that cannot be written.
 fn bytes(model: &Model<'_>) -> Option<Vec<u8>> {
     let frozen = stmc_onnx::Frozen {
