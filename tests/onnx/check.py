@@ -2,7 +2,7 @@
 
     python3 tests/onnx/check.py
 
-makes an environment of its own in target/onnx (onnxruntime, numpy and safetensors from PyPI), and runs the tests that
+makes an environment of its own in target/onnx (pip downloads onnxruntime, numpy and safetensors), and runs the tests that
 otherwise skip this comparison. What is written after it goes to cargo.
 """
 
