@@ -45,6 +45,14 @@ pub struct Checkpoint {
     pub life: Life,
 }
 
+impl Checkpoint {
+    /// The weights as an evaluation uses them: their averages where they are kept.
+    pub fn evaluated(&self) -> Named {
+        let average = |name: &str| self.averages.iter().find(|a| a.0 == name);
+        self.weights.iter().map(|weight| average(&weight.0).unwrap_or(weight).clone()).collect()
+    }
+}
+
 /// How long a checkpoint lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Life {

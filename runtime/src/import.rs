@@ -2,6 +2,9 @@
 //! Sole user of toml.
 //!
 //! ```toml
+//! ignore = ["classifier."]               # their tensors of no use here
+//! draw   = ["head."]                     # our weights that the file lacks
+//!
 //! [rename]                               # the start of a name here = the start of the name there
 //! "cells." = "encoder.layers."
 //!
@@ -25,6 +28,12 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
+    /// Starts of their names: these tensors may be left over (`stmc import`).
+    #[serde(default)]
+    pub ignore: Vec<String>,
+    /// Starts of our names: weights that the file lacks and that are drawn (`stmc import`).
+    #[serde(default)]
+    pub draw: Vec<String>,
     /// Starts of names: ours to theirs.
     #[serde(default)]
     pub rename: BTreeMap<String, String>,
@@ -63,17 +72,11 @@ pub fn read_map(path: &Path) -> Result<Map> {
 
 /// The tensors wanted, out of those given. Names beginning with `prefix` (`param.`) are tried with and without it.
 pub fn pick(wanted: &[Wanted], given: &Named, map: &Map, prefix: &str) -> Result<Named> {
-    let by_name: Result<Vec<Option<Tensor>>> = wanted
-        .iter()
-        .map(|(name, shape)| match map.tensor.get(name) {
-            Some(recipe) => recipe.make(name, given, prefix)?.shaped(name, shape).map(Some),
-            None => match find(given, &renamed(name, map), prefix) {
-                Some(tensor) => tensor.clone().shaped(name, shape).map(Some),
-                None => Ok(None),
-            },
-        })
-        .collect();
-    let by_name = by_name?;
+    let named = |(name, shape): &Wanted| {
+        let found = made(name, given, map, prefix)?;
+        found.map(|tensor| fitting(name, shape, tensor)).transpose()
+    };
+    let by_name: Vec<Option<Tensor>> = wanted.iter().map(named).collect::<Result<_>>()?;
     if by_name.iter().all(Option::is_none) && map.tensor.is_empty() && map.rename.is_empty() {
         return by_order(wanted, given, prefix);
     }
@@ -96,7 +99,29 @@ fn by_order(wanted: &[Wanted], given: &Named, prefix: &str) -> Result<Named> {
         return Err(RunError::Tensor(reason));
     }
     let pairs = wanted.iter().zip(ours);
-    pairs.map(|((name, shape), (_, t))| Ok((name.clone(), t.clone().shaped(name, shape)?))).collect()
+    pairs.map(|((name, shape), (_, t))| Ok((name.clone(), fitting(name, shape, t.clone())?))).collect()
+}
+
+fn fitting(name: &str, shape: &[usize], tensor: Tensor) -> Result<Tensor> {
+    let there = tensor.shape.clone();
+    let wrong = || RunError::Tensor(format!("`{name}` is {shape:?} in the model, {there:?} in the file"));
+    tensor.shaped(shape).ok_or_else(wrong)
+}
+
+/// What the file has for a weight of ours, in whatever shape. `None`: nothing of the name that it has there.
+pub(crate) fn made(name: &str, given: &Named, map: &Map, prefix: &str) -> Result<Option<Tensor>> {
+    match map.tensor.get(name) {
+        Some(recipe) => recipe.make(name, given, prefix).map(Some),
+        None => Ok(find(given, &renamed(name, map), prefix).cloned()),
+    }
+}
+
+/// The names there of what a weight of ours is made of.
+pub(crate) fn sources(name: &str, map: &Map) -> Vec<String> {
+    match map.tensor.get(name) {
+        Some(recipe) => recipe.names().to_vec(),
+        None => vec![renamed(name, map)],
+    }
 }
 
 fn find<'a>(given: &'a Named, name: &str, prefix: &str) -> Option<&'a Tensor> {
@@ -111,14 +136,17 @@ fn renamed(name: &str, map: &Map) -> String {
 }
 
 impl Recipe {
-    fn make(&self, name: &str, given: &Named, prefix: &str) -> Result<Tensor> {
-        let wrong = |what: String| RunError::Tensor(format!("map of `{name}`: {what}"));
-        let names = match &self.from {
+    fn names(&self) -> &[String] {
+        match &self.from {
             Names::One(name) => std::slice::from_ref(name),
             Names::Several(names) => names,
-        };
+        }
+    }
+
+    fn make(&self, name: &str, given: &Named, prefix: &str) -> Result<Tensor> {
+        let wrong = |what: String| RunError::Tensor(format!("map of `{name}`: {what}"));
         let mut parts = vec![];
-        for source in names {
+        for source in self.names() {
             let found = find(given, source, prefix);
             let mut part = found.ok_or_else(|| wrong(format!("there is no tensor `{source}`")))?.clone();
             part = part.squeezed(&self.squeeze).ok_or_else(|| {
@@ -152,14 +180,10 @@ impl Recipe {
 }
 
 impl Tensor {
-    /// With these extents, if they differ by extents of 1 alone.
-    fn shaped(self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    /// With these extents. `None`: they differ by more than extents of 1.
+    pub(crate) fn shaped(self, shape: &[usize]) -> Option<Tensor> {
         let essence = |shape: &[usize]| shape.iter().copied().filter(|n| *n != 1).collect::<Vec<_>>();
-        if essence(&self.shape) != essence(shape) {
-            let reason = format!("`{name}` is {shape:?} in the model, {:?} in the file", self.shape);
-            return Err(RunError::Tensor(reason));
-        }
-        Ok(Tensor { shape: shape.to_vec(), ..self })
+        (essence(&self.shape) == essence(shape)).then(|| Tensor { shape: shape.to_vec(), ..self })
     }
 
     /// Without these dimensions. `None`: one of them is not 1.

@@ -1,6 +1,7 @@
 //! Runs compiled programs: feeds them with data, trains, evaluates, predicts, and keeps what comes out in a run directory.
 //! Knows no op and no backend; a device is a `&mut dyn Device`.
 
+pub mod adopt;
 pub mod config;
 pub mod curves;
 pub mod error;
@@ -8,6 +9,7 @@ pub mod feed;
 mod files;
 pub mod film;
 pub mod folder;
+pub mod frozen;
 pub mod import;
 mod init;
 pub mod predict;

@@ -5,7 +5,7 @@ use crate::tensor::{Named, Tensor};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-use stmc_ir::module::{InputRole, OutputRole};
+use stmc_ir::module::{InputRole, Module, OutputRole};
 use stmc_ir::program::{BufferId, InputPort};
 
 /// An input of the model.
@@ -22,25 +22,31 @@ pub fn write_fits(session: &mut Session<'_>, fits: &Named) -> Result<()> {
     let number = session.required("predict")?;
     for port in &session.at(number).inputs {
         let InputRole::Slab { slab, .. } = &port.role else { continue };
-        let plan = session.module.data.as_ref().expect("slabs are read from data");
-        let slab = &plan.slabs[*slab];
-        let name = &plan.fields[slab.field].name;
-        let missing = || RunError::Tensor(format!("the run has no fitted `{name}`"));
-        let mut values = tensor(fits, name).ok_or_else(missing)?.clone();
-        let mut dim = 0;
-        for range in &slab.range {
-            let first = range.offset.unsigned_abs();
-            values = values.slice(dim, first, first + range.len);
-            match range.keep {
-                true => dim += 1,
-                false => {
-                    values.shape.remove(dim);
-                }
-            }
-        }
+        let values = fitted(session.module, *slab, fits)?;
         session.write(port.buffer, &values.bits)?;
     }
     Ok(())
+}
+
+/// What `InputRole::Slab` number `slab` of `predict` reads of what a run has fitted; the axes that it keeps, in their order.
+pub fn fitted(module: &Module, slab: usize, fits: &Named) -> Result<Tensor> {
+    let plan = module.data.as_ref().expect("slabs are read from data");
+    let slab = &plan.slabs[slab];
+    let name = &plan.fields[slab.field].name;
+    let missing = || RunError::Tensor(format!("the run has no fitted `{name}`"));
+    let mut values = tensor(fits, name).ok_or_else(missing)?.clone();
+    let mut dim = 0;
+    for range in &slab.range {
+        let first = range.offset.unsigned_abs();
+        values = values.slice(dim, first, first + range.len);
+        match range.keep {
+            true => dim += 1,
+            false => {
+                values.shape.remove(dim);
+            }
+        }
+    }
+    Ok(values)
 }
 
 /// The outputs for these inputs. Inputs with a batch axis have one more dimension, first: the samples.

@@ -53,9 +53,7 @@ pub fn load(session: &mut Session<'_>, path: &Path) -> Result<Begun> {
 /// The weights that a run kept, as its evaluation uses them.
 fn result_of(run: &Path) -> Result<Named> {
     folder::config(run)?;
-    let kept = folder::kept(run)?;
-    let average = |name: &str| kept.averages.iter().find(|a| a.0 == name).map(|a| a.1.clone());
-    Ok(kept.weights.into_iter().map(|(name, t)| (name.clone(), average(&name).unwrap_or(t))).collect())
+    Ok(folder::kept(run)?.evaluated())
 }
 
 impl Begun {

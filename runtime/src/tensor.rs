@@ -3,6 +3,7 @@ use crate::error::{Result, RunError};
 use crate::files;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 use stmc_ir::DType;
 
@@ -121,8 +122,21 @@ pub fn read(path: &Path) -> Result<Named> {
 
 /// Writes a safetensors file and waits until it is on the disk.
 pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    serialize(path, tensors, None)
+}
+
+/// The same with a note in the file's metadata. One: the format keeps several in no order.
+pub fn write_noted(path: &Path, tensors: &[(String, Tensor)], (key, value): (&str, String)) -> Result<()> {
+    serialize(path, tensors, Some(HashMap::from([(key.into(), value)])))
+}
+
+fn serialize(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    notes: Option<HashMap<String, String>>,
+) -> Result<()> {
     let data = tensors.iter().map(|(name, tensor)| (name, tensor));
-    safetensors::serialize_to_file(data, None, path).map_err(|e| match e {
+    safetensors::serialize_to_file(data, notes, path).map_err(|e| match e {
         safetensors::SafeTensorError::IoError(e) => RunError::file(path, e),
         other => RunError::file(path, other),
     })?;

@@ -161,10 +161,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         state: State,
         options: &Options,
     ) -> Result<Trainer<'s, 'a>> {
-        let fitted = feed::fit(session, data)?;
-        if !fitted.is_empty() {
-            crate::tensor::write(&folder.path().join(fits_file(state.phase)), &fitted)?;
-        }
+        keep_fits(session, data, folder.path(), state.phase)?;
         let mut trainer = Trainer::new(session, data, folder, state, options)?;
         trainer.save(Mark::Last, Life::Marked)?;
         Ok(trainer)
@@ -462,6 +459,17 @@ fn fits_file(phase: u64) -> String {
         0 => "fits.safetensors".into(),
         n => format!("fits.{}.safetensors", n + 1),
     }
+}
+
+/// Fits what the data of a phase need, and keeps it.
+pub(crate) fn keep_fits(
+    session: &mut Session<'_>,
+    data: &Data,
+    run: &std::path::Path,
+    phase: u64,
+) -> Result<()> {
+    let fitted = feed::fit(session, data)?;
+    if fitted.is_empty() { Ok(()) } else { crate::tensor::write(&run.join(fits_file(phase)), &fitted) }
 }
 
 /// Fitted values as they were when the phase began.

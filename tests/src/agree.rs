@@ -1,13 +1,14 @@
 //! One graph on every device: the reference interpreter (f64) says what is right, for values and for gradients.
 use crate::devices::{self, Precision, Subject};
 use crate::lab::Lab;
+use crate::onnx;
 use stmc_base::{SourceId, Span};
 use stmc_ir::device::Scalars;
 use stmc_ir::interpret::{Context, Value, from_bits, run};
 use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
 use stmc_ir::ops::leaf::to_bits;
 use stmc_ir::ops::{Reduce, Reduction};
-use stmc_ir::{AxisId, DType, Graph, HostExpr, Module, NodeId, Op, Program, Type};
+use stmc_ir::{Axes, AxisId, DType, Graph, HostExpr, Module, NodeId, Op, Program, Type};
 use stmc_passes::autodiff::differentiate;
 use stmc_passes::compile::{Gradients, compile};
 use stmc_passes::scan::tape::tape;
@@ -80,17 +81,48 @@ pub struct Case {
 pub fn check(cases: &[Case]) {
     let mut subjects = devices::all();
     let mut faults = vec![];
-    for case in cases {
-        let expected = Expected::of(case);
+    let expected: Vec<Expected> = cases.iter().map(Expected::of).collect();
+    for (case, expected) in cases.iter().zip(&expected) {
         for subject in &mut subjects {
             faults.extend(expected.faults(case, subject));
         }
     }
+    faults.extend(faults_of_onnx(cases, &expected));
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// The graphs as they are, written as ONNX models; where there is an onnxruntime, it runs them.
+fn faults_of_onnx(cases: &[Case], expected: &[Expected]) -> Vec<String> {
+    let axes: Vec<Axes> = cases.iter().map(|case| case.lab.axes.borrow().clone()).collect();
+    let model = |((case, expected), axes)| {
+        let (case, expected): (&Case, &Expected) = (case, expected);
+        onnx::Model { axes, entry: &expected.predict, context: context(), inputs: &case.inputs }
+    };
+    let models: Vec<onnx::Model<'_>> = cases.iter().zip(expected).zip(&axes).map(model).collect();
+    let Some(python) = onnx::python() else {
+        models.iter().for_each(onnx::assert_readable);
+        return vec![];
+    };
+    let mut faults = vec![];
+    for ((case, expected), found) in cases.iter().zip(expected).zip(onnx::values(&python, &models)) {
+        match found {
+            None => {}
+            Some(Err(error)) => faults.push(format!("{} on onnxruntime: {error}", case.name)),
+            Some(Ok(values)) => {
+                for (i, (got, want)) in values.iter().zip(&expected.outputs).enumerate() {
+                    let limit = |x, largest| case.tolerance.of(Precision::Processor, x, largest);
+                    let fault = difference(got, want, limit);
+                    faults.extend(fault.map(|f| format!("{} on onnxruntime: output {i}, {f}", case.name)));
+                }
+            }
+        }
+    }
+    faults
 }
 
 /// A case compiled, and what it must give.
 struct Expected {
+    predict: EntryGraph,
     program: Program,
     outputs: Vec<Value>,
     gradients: Vec<(usize, Value)>,
@@ -101,7 +133,8 @@ impl Expected {
         let lab = &case.lab;
         let graph = lab.finish(&case.outputs);
         let outputs = run(&graph, &case.inputs, &context());
-        let mut entries = vec![entry("predict", &graph, named(&graph))];
+        let predict = entry("predict", &graph, named(&graph));
+        let mut entries = vec![predict.clone()];
         let mut gradients = vec![];
         if case.gradients.is_some() {
             let loss = lab.finish(&[weighted_squares(lab, &case.outputs)]);
@@ -112,7 +145,7 @@ impl Expected {
         let axes = lab.axes.borrow().clone();
         let scalars = vec![HostExpr::Const(HOST)];
         let module = Module { axes, entries, scalars, ..Module::default() };
-        Expected { program: compile(&module, Gradients::WeightsAndInputs), outputs, gradients }
+        Expected { predict, program: compile(&module, Gradients::WeightsAndInputs), outputs, gradients }
     }
 
     fn faults(&self, case: &Case, subject: &mut Subject) -> Vec<String> {

@@ -8,4 +8,5 @@ pub mod agree;
 pub mod devices;
 pub mod fault;
 pub mod mutate;
+pub mod onnx;
 pub mod rates;

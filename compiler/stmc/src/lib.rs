@@ -1,4 +1,4 @@
-//! The library face of `stmc`: compile a model file, bind its data, train, evaluate, predict. Everything that the command line
+//! The library face of `stmc`: compile a model file, bind its data, train, evaluate, predict, export. Everything that the command line
 //! does is here.
 //!
 //! ```no_run
@@ -13,17 +13,22 @@ pub mod cli;
 mod devices;
 mod emit;
 mod error;
+mod export;
 mod front;
+mod import;
 mod run;
 mod summary;
 
 pub use devices::{DeviceKind, device};
 pub use emit::{Stage, Target, emit_stage, emit_target};
 pub use error::Error;
+pub use export::{Format, export};
 pub use front::{Checked, Compiled, Options, check_file, check_text, compile_file, schema_of};
+pub use import::ImportFiles;
 pub use run::{
     Again, StepFiles, StepInput, TrainOptions, evaluate, predict, resume, scores, step, step_inputs,
 };
 pub use stmc_base::{Code, Diagnostic, Schema, Sources};
+pub use stmc_runtime::adopt::Adopted;
 pub use stmc_runtime::{Outcome, Tensor};
 pub use summary::summary;

@@ -47,14 +47,18 @@ impl Compiled {
     pub fn train(&self, device: &mut dyn Device, options: &TrainOptions) -> Result<Outcome, Error> {
         let fail = |e| Error::run(&self.checked.sources, e);
         self.data()?;
-        let config = self.config(&*device);
+        let folder = self.folder(options.out.as_deref(), &self.config(&*device)).map_err(fail)?;
+        self.run(device, options, 0, Begin::New(folder))
+    }
+
+    /// A new run directory. `out` is `None`: `runs/<file>-<n>`.
+    pub(crate) fn folder(&self, out: Option<&Path>, config: &Config) -> Result<RunFolder, RunError> {
         let name =
             Path::new(&self.checked.main.name).file_stem().map_or("model".into(), |s| s.to_string_lossy());
-        let folder = match &options.out {
-            Some(path) => RunFolder::create(path, &config),
-            None => RunFolder::create_numbered(Path::new("runs"), &name, &config),
-        };
-        self.run(device, options, 0, Begin::New(folder.map_err(fail)?))
+        match out {
+            Some(path) => RunFolder::create(path, config),
+            None => RunFolder::create_numbered(Path::new("runs"), &name, config),
+        }
     }
 
     /// Runs the phases from one on.
@@ -146,7 +150,7 @@ impl Compiled {
             .map_err(|e| Error::run(&self.checked.sources, e))
     }
 
-    fn config(&self, device: &dyn Device) -> Config {
+    pub(crate) fn config(&self, device: &dyn Device) -> Config {
         let checked = &self.checked;
         let pair = |s: &String| s.split_once('=').map(|(a, b)| (a.trim().to_string(), b.to_string()));
         Config {
@@ -165,10 +169,16 @@ impl Compiled {
 }
 
 /// A phase, compiled.
-struct PhaseOf<'a> {
+pub(crate) struct PhaseOf<'a> {
     module: &'a Module,
     program: Cow<'a, Program>,
     data: Option<&'a Data>,
+}
+
+impl<'a> PhaseOf<'a> {
+    pub(crate) fn module(&self) -> &'a Module {
+        self.module
+    }
 }
 
 /// How a phase begins.
@@ -212,7 +222,7 @@ impl Again {
 
 impl Again {
     /// The phase that made the weights which the run kept.
-    fn kept_phase(&self) -> Result<PhaseOf<'_>, Error> {
+    pub(crate) fn kept_phase(&self) -> Result<PhaseOf<'_>, Error> {
         let kept = folder::state(&self.path, Mark::Last).map_err(|e| Error::World(e.to_string()))?;
         Ok(self.compiled.phase(kept.map_or(0, |s| s.phase as usize)))
     }

@@ -16,6 +16,7 @@ use std::path::PathBuf;
   stmc train nowcast.stm --set frames=3 --set train.batch=8
   stmc train --resume runs/nowcast-1         go on where it stopped
   stmc eval runs/nowcast-1                   the metrics of the run's weights
+  stmc export runs/nowcast-1 --out nowcast.onnx
   stmc fmt nowcast.stm                       bring a file into the house style
   stmc explain E0202                         the longer story of a message
 
@@ -110,6 +111,39 @@ pub(super) enum Command {
         input: Vec<String>,
         /// The folder for the outputs, one NPY file each
         #[arg(long, default_value = ".", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Begin a run with weights made elsewhere; it can be evaluated, predicted with, and trained on
+    #[command(after_help = "Examples:
+  stmc import nowcast.stm --torch weights.safetensors
+  stmc import nowcast.stm --torch weights.safetensors --map names.toml --out runs/theirs
+  stmc train --resume runs/theirs            go on from there
+
+In Python: safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")")]
+    Import {
+        /// The model file
+        file: PathBuf,
+        /// A PyTorch state dict as safetensors
+        #[arg(long, value_name = "FILE")]
+        torch: PathBuf,
+        /// A map file (TOML) that renames, squeezes, slices, concatenates, permutes, leaves out
+        #[arg(long, value_name = "FILE")]
+        map: Option<PathBuf>,
+        /// The run directory [default: runs/<file>-<n>]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Write a trained model for other programs: as ONNX, or its weights alone
+    #[command(after_help = "Examples:
+  stmc export runs/nowcast-1 --out nowcast.onnx
+  stmc export runs/nowcast-1 --to safetensors --out weights.safetensors")]
+    Export {
+        run: PathBuf,
+        /// The format [default: as the name of the file ends]
+        #[arg(long, value_enum)]
+        to: Option<crate::Format>,
+        /// The file
+        #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
     /// Shapes by axis name, parameters, FLOPs, memory

@@ -8,7 +8,7 @@ mod shell;
 
 use crate::error::{diagnostic_json, render};
 use crate::run::{StepFiles, StepInput};
-use crate::{Again, Checked, Error, Options, Stage, Target, TrainOptions};
+use crate::{Again, Checked, Error, ImportFiles, Options, Stage, Target, TrainOptions};
 use args::{Args, Command, Format, Shared};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
@@ -90,6 +90,26 @@ fn run(args: Args) -> Result<ExitCode, Error> {
                 stmc_runtime::predict::write_array(&path, &tensor).map_err(world)?;
                 println!("{}: {:?}", path.display(), tensor.shape);
             }
+            done
+        }
+        Command::Import { file, torch, map, out } => {
+            let compiled = crate::compile_file(&file, &options(&shared)?)?;
+            warn(&compiled.checked, shared.message_format);
+            let mut device = crate::device(shared.device, shared.threads)?;
+            let adopted = compiled.import(&mut *device, &ImportFiles { torch, map, out })?;
+            println!("{}\n{}", adopted.text(), adopted.path.display());
+            done
+        }
+        Command::Export { run, to, out } => {
+            let format = to.or(crate::Format::of(&out)).ok_or_else(|| {
+                Error::Usage(format!(
+                    "{}: which format? Say `--to onnx` or `--to safetensors`",
+                    out.display()
+                ))
+            })?;
+            let again = Again::without_data(&run, &shared.set)?;
+            crate::export(&again, format, &out)?;
+            println!("{}", out.display());
             done
         }
         Command::Summary { file } => {
