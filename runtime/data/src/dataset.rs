@@ -70,7 +70,8 @@ impl Dataset {
             FieldOrigin::Fit { .. } => {
                 let values = self.fitted[number].get();
                 let values = values.unwrap_or_else(|| panic!("`{}` is fitted before it is read", field.name));
-                copy(values, &field.axes, ranges, out);
+                let extents: Vec<usize> = field.axes.iter().map(|(_, extent)| *extent).collect();
+                copy(values, &extents, ranges, out);
                 Ok(())
             }
             FieldOrigin::Values(values) => {
@@ -214,14 +215,18 @@ fn nearest(coordinates: &[f64], x: f64) -> usize {
 }
 
 /// Copies a slab out of a row-major array.
-fn copy(values: &[u32], axes: &[(String, usize)], ranges: &[Range<usize>], out: &mut [u32]) {
-    let (Some(((_, _), axes)), Some((range, ranges))) = (axes.split_first(), ranges.split_first()) else {
+pub(crate) fn copy(values: &[u32], extents: &[usize], ranges: &[Range<usize>], out: &mut [u32]) {
+    let ([_, extents @ ..], [range, ranges @ ..]) = (extents, ranges) else {
         out[0] = values[0];
         return;
     };
-    let (step, part) = (axes.iter().map(|a| a.1).product::<usize>(), ranges.iter().map(Range::len).product());
+    if ranges.is_empty() {
+        out.copy_from_slice(&values[range.clone()]);
+        return;
+    }
+    let (step, part) = (extents.iter().product::<usize>(), ranges.iter().map(Range::len).product());
     for (i, out) in range.clone().zip(out.chunks_exact_mut(part)) {
-        copy(&values[i * step..][..step], axes, ranges, out);
+        copy(&values[i * step..][..step], extents, ranges, out);
     }
 }
 

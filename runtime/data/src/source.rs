@@ -3,8 +3,7 @@ use crate::csv::Table;
 use crate::map::Bytes;
 use crate::npy::NpyFile;
 use crate::npz::NpzFile;
-use crate::storms::Storms;
-use crate::{DataError, category};
+use crate::{DataError, category, generate};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -63,10 +62,7 @@ pub fn open(spec: &SourceSpec, base: &Path) -> Result<Arc<dyn Source>, DataError
             "csv" => Ok(Arc::new(Table::open(path, base, options)?)),
             _ => Err(DataError::unreadable(path, format!("there is no reader `{format}`; there is `csv`"))),
         },
-        SourceSpec::Generator { name, args, .. } => match name.as_str() {
-            "storms" => Ok(Arc::new(Storms::new(args)?)),
-            _ => Err(DataError::unreadable(name, "there is no generator of this name; there is `storms`")),
-        },
+        SourceSpec::Generator { name, args, .. } => generate::open(name, args),
     }
 }
 
