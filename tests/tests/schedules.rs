@@ -11,6 +11,7 @@ fn module(schedule: &str) -> Module {
         "use std.schedule.{{linear, exponential, step_decay, cosine, polynomial, cosine_hard_restarts, cosine_cycles, one_cycle, plateau}}
 use std.optim.Sgd
 use std.loss.mse
+use std.metric.r2
 data radar {{
     from storms(size: 2, length: 2, count: 10, seed: 1)
     field rain: f32[sequence, time, row, col]
@@ -23,6 +24,7 @@ model Same(p: f32[row, col]) -> {{ q: f32[row, col] }} {{
 }}
 train Same on radar {{
     loss = mse(q, y)
+    metrics = {{ fit: r2(q, y), own: 1 - mse(q, y) }}
     optimizer = Sgd(lr: {schedule})
     batch = 8
     epochs = 200
@@ -128,6 +130,25 @@ fn a_plateau_cuts_the_rate_when_the_metric_stalls() {
     // Better, worse, worse: cut; one epoch of rest, then two more: cut.
     let rates = rates(&module, &[1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.5]);
     assert_eq!(rates[..8], [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]);
+}
+
+#[test]
+fn a_plateau_knows_which_way_is_better() {
+    let rises = [1.0, 2.0, 3.0, 4.0, 5.0];
+    let falls = rises.map(|x| -x);
+    // (what is watched, values that get better, values that get worse)
+    let cases = [
+        ("valid.loss", falls, rises),
+        ("valid.fit", rises, falls),
+        ("valid.own, prefer: \"high\"", rises, falls),
+        ("valid.own, prefer: \"low\"", falls, rises),
+        ("valid.fit, prefer: \"low\"", falls, rises),
+    ];
+    for (watch, better, worse) in cases {
+        let module = module(&format!("plateau(from: 1, watch: {watch}, factor: 0.5, patience: 0)"));
+        assert_eq!(rates(&module, &better)[..6], [1.0; 6], "{watch}");
+        assert_eq!(rates(&module, &worse)[..6], [1.0, 1.0, 0.5, 0.25, 0.125, 0.0625], "{watch}");
+    }
 }
 
 #[test]

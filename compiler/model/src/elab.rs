@@ -9,6 +9,7 @@ use crate::scope::{Env, Scope};
 use crate::settings::Settings;
 use crate::value::{Place, Spanned, Tensor, Value};
 use crate::weights::Weights;
+use crate::watch::Watched;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -59,8 +60,8 @@ pub(crate) struct Elab<'a> {
     pub schedules: Vec<crate::host::Instance>,
     /// The states of the schedule being read, by their names in it.
     pub carried: Vec<(String, f64)>,
-    /// What schedules watch.
-    pub watched: Vec<Watch>,
+    /// What schedules watch, and where they were told so.
+    pub watched: Vec<Watched<Watch>>,
     /// How long training is. `None`: durations have no number of steps.
     pub length: Option<RunLength>,
     /// Draws so far, by instance path.

@@ -246,7 +246,7 @@ fn module<'a>(
         metrics,
         stop: s.stop.map(|s| s.0),
         keep: s.keep.map(|k| k.0),
-        watched: elab.watched.clone(),
+        watched: elab.watched.iter().map(|(watch, _)| watch.clone()).collect(),
     });
     Ok(assemble(elab, model, train, plan, work))
 }
@@ -255,7 +255,13 @@ fn check_watched(elab: &mut Elab<'_>, plan: &train::Plan, metrics: &[Metric]) ->
     if let Some((stop, span)) = &plan.stop {
         watch::check_number(elab, &stop.watch, *span, metrics)?;
     }
-    plan.keep.as_ref().map_or(Ok(()), |(keep, span)| watch::check_number(elab, keep, *span, metrics))
+    if let Some((keep, span)) = &plan.keep {
+        watch::check_number(elab, keep, *span, metrics)?;
+    }
+    for (watch, span) in elab.watched.clone() {
+        watch::check_number(elab, &watch, span, metrics)?;
+    }
+    Ok(())
 }
 
 /// The optimizers of a model with mistakes: which weights it has is not known, so no group is held against them.

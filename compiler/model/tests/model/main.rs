@@ -8,5 +8,6 @@ mod losses;
 mod missing;
 mod nowcast;
 mod periodic;
+mod phases;
 mod primitives;
 mod training;
