@@ -7,9 +7,10 @@ use crate::resolve::Resolved;
 use crate::scan::{Body, ScanFrame};
 use crate::scope::{Env, Scope};
 use crate::settings::Settings;
+use crate::units::Quantities;
 use crate::value::{Place, Spanned, Tensor, Value};
-use crate::weights::Weights;
 use crate::watch::Watched;
+use crate::weights::Weights;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -93,6 +94,8 @@ pub(crate) struct Elab<'a> {
     /// What places in the text stand for, for an editor. `None`: nobody asks.
     pub notes: Option<Vec<(Span, crate::facts::Fact)>>,
     pub ring_sets: crate::periodic::RingSets,
+    /// What is known of units.
+    pub quantities: Quantities,
     /// Sums and counts so far: the number of their node, and its frame.
     pub sums: std::collections::BTreeSet<(u32, usize)>,
 }
@@ -198,6 +201,7 @@ impl<'a> Elab<'a> {
             closed: false,
             notes: None,
             ring_sets: Default::default(),
+            quantities: Quantities::default(),
             sums: Default::default(),
         }
     }
@@ -229,6 +233,8 @@ impl<'a> Elab<'a> {
         self.outputs.clear();
         self.globals.clear();
         self.sums.clear();
+        self.quantities.same.clear();
+        self.quantities.outputs.clear();
         self.draws.clear();
         self.buffers.clear();
         self.training = training;

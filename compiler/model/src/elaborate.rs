@@ -8,6 +8,7 @@ use crate::periodic::Rings;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::train::{self, Inputs, Named};
+use crate::units::Unit;
 use crate::value::{Spanned, Tensor, Value};
 use crate::{tune, watch};
 use std::cell::RefCell;
@@ -365,15 +366,19 @@ fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Opt
 /// The types of the sample's parts; on the way every fit is met, in the order of the plan.
 fn part_types<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, work: &mut Work) -> Eval<()> {
     elab.begin_entry(false);
-    let mut failed = false;
+    let (mut failed, mut read) = (false, vec![]);
     for (name, _) in data::sample_parts(decl) {
         match elab.sample_part(&name) {
             Ok(tensor) => {
-                work.parts.insert(name, Part::of(elab, tensor));
+                work.parts.insert(name.clone(), Part::of(elab, tensor));
+                read.push((name, tensor));
             }
             Err(Failed) => failed = true,
         }
     }
+    let tensors: Vec<Tensor> = read.iter().map(|(_, tensor)| *tensor).collect();
+    let units = elab.units(&tensors);
+    elab.quantities.parts = read.into_iter().map(|(name, _)| name).zip(units).collect();
     if failed { Err(Failed) } else { Ok(()) }
 }
 
@@ -461,6 +466,12 @@ fn applied<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &Work) -> E
         inputs.insert(name.clone(), Spanned { value, span: input.span });
     }
     let outputs = elab.apply_model(model, &inputs)?;
+    for (name, tensor) in &outputs {
+        // An output with a part's name is that quantity.
+        let part = elab.quantities.parts.get(name).filter(|unit| **unit != Unit::Unknown);
+        let unit = part.cloned().unwrap_or(Unit::Open);
+        elab.quantities.outputs.push((tensor.node, unit));
+    }
     Ok(Named { outputs, parts })
 }
 
@@ -709,10 +720,6 @@ fn assemble<'a>(
             }
         }
     }
-    let mut train = train;
-    if let (Some(train), Some(plan)) = (&mut train, plan) {
-        label_units(&mut train.metrics, plan);
-    }
     Module {
         hypers: hypers(elab),
         name: model.map_or(String::new(), |m| m.name.text.to_string()),
@@ -739,17 +746,6 @@ fn hypers(elab: &mut Elab<'_>) -> BTreeMap<String, String> {
         }
     }
     values
-}
-
-/// An error in the units of the only field is in that unit.
-fn label_units(metrics: &mut [Metric], plan: &DataPlan) {
-    let units: Vec<&String> = plan.fields.iter().filter_map(|f| f.unit.as_ref()).collect();
-    let [unit] = units.as_slice() else { return };
-    for metric in metrics {
-        if ["rmse", "mae", "l1", "bias"].iter().any(|w| metric.name.split('_').any(|word| word == *w)) {
-            metric.unit = Some((*unit).clone());
-        }
-    }
 }
 
 impl<'a> Elab<'a> {

@@ -42,6 +42,7 @@ mod settings;
 mod shape;
 mod train;
 mod tune;
+mod units;
 mod value;
 pub mod vocabulary;
 mod watch;

@@ -360,7 +360,12 @@ pub(crate) fn metrics<'a>(
 ) -> Eval<Vec<Metric>> {
     elab.begin_part();
     let results = metric_values(elab, train, named)?;
-    Ok(elab.end_part(results))
+    let units = elab.units(&results.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+    let mut metrics = elab.end_part(results);
+    for (metric, unit) in metrics.iter_mut().zip(units) {
+        metric.unit = unit.text();
+    }
+    Ok(metrics)
 }
 
 fn metric_values<'a>(

@@ -11,3 +11,4 @@ mod periodic;
 mod phases;
 mod primitives;
 mod training;
+mod units;
