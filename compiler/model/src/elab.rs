@@ -253,11 +253,6 @@ impl<'a> Elab<'a> {
         self.error(Diagnostic::new(code, span, message))
     }
 
-    /// A construct of the language that this compiler cannot compile.
-    pub(crate) fn unbuilt(&mut self, span: Span, what: &str) -> Failed {
-        self.fail(Code::E0409, span, format!("{what} is not built yet"))
-    }
-
     pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {
         let place = diagnostic.labels[0].span;
         let written = self.calls.iter().rev().find(|s| !self.in_library(**s));

@@ -132,7 +132,8 @@ fn note_the_rest(elab: &mut Elab<'_>, plan: Option<&DataPlan>) {
     for field in plan.map_or(&[][..], |p| &p.fields) {
         let axes: Vec<String> = field.axes.iter().map(|(n, extent)| format!("{n}: {extent}")).collect();
         let optional = if field.reading.optional { "?" } else { "" };
-        elab.note_text(field.span, format!("{}{optional}[{}]", field.dtype.name(), axes.join(", ")));
+        let dtype = elab.data.as_ref().and_then(|d| data::cast(d.decl, &field.name)).unwrap_or(field.dtype);
+        elab.note_text(field.span, format!("{}{optional}[{}]", dtype.name(), axes.join(", ")));
     }
     let resolved: &Resolved = elab.resolved;
     let top = elab.tops[0].clone();
