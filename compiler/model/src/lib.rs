@@ -54,3 +54,4 @@ pub use facts::{Fact, Facts};
 pub use phases::{check_phases, phases};
 pub use resolve::{Binding, ItemRef, Resolved, Unit, resolve, resolve_what_parses};
 pub use settings::Settings;
+pub use tune::{Domain, Search, Tuning, tuning};

@@ -136,7 +136,6 @@ const TUNE: &[Key] = &[
     ("search", "How trials are chosen: `tpe(trials: 30)`."),
     ("minimize", "The value that is to be small: `valid.loss`."),
     ("maximize", "The value that is to be large."),
-    ("prune", "When a trial is given up."),
     ("seed", "What the trials follow from."),
 ];
 

@@ -16,6 +16,7 @@ mod error;
 mod front;
 mod run;
 mod summary;
+pub mod tune;
 
 pub use devices::{DeviceKind, device};
 pub use emit::{Stage, Target, emit_stage, emit_target};
@@ -27,3 +28,4 @@ pub use run::{
 pub use stmc_base::{Code, Diagnostic, Schema, Sources};
 pub use stmc_runtime::{Outcome, Tensor};
 pub use summary::summary;
+pub use tune::tune;
