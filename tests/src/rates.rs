@@ -9,6 +9,7 @@ pub fn module(schedule: &str) -> Module {
         "use std.schedule.{{linear, exponential, step_decay, cosine, polynomial, cosine_hard_restarts, cosine_cycles, one_cycle, plateau, warmup_decay, noam}}
 use std.optim.Sgd
 use std.loss.mse
+use std.metric.r2
 data radar {{
     from storms(size: 2, length: 2, count: 10, seed: 1)
     field rain: f32[sequence, time, row, col]
@@ -21,6 +22,7 @@ model Same(p: f32[row, col]) -> {{ q: f32[row, col] }} {{
 }}
 train Same on radar {{
     loss = mse(q, y)
+    metrics = {{ fit: r2(q, y), own: 1 - mse(q, y) }}
     optimizer = Sgd(lr: {schedule})
     batch = 8
     epochs = 200

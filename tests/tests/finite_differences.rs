@@ -64,6 +64,11 @@ fn missing_values_and_a_periodic_axis() {
 }
 
 #[test]
+fn scans_sums_and_orders_with_gaps() {
+    check("gaps.stm");
+}
+
+#[test]
 fn a_gru_in_both_directions() {
     check("gru.stm");
 }

@@ -10,6 +10,25 @@ fn a_plateau_cuts_the_rate_when_the_metric_stalls() {
 }
 
 #[test]
+fn a_plateau_knows_which_way_is_better() {
+    let rises = [1.0, 2.0, 3.0, 4.0, 5.0];
+    let falls = rises.map(|x| -x);
+    // (what is watched, values that get better, values that get worse)
+    let cases = [
+        ("valid.loss", falls, rises),
+        ("valid.fit", rises, falls),
+        ("valid.own, prefer: \"high\"", rises, falls),
+        ("valid.own, prefer: \"low\"", falls, rises),
+        ("valid.fit, prefer: \"low\"", falls, rises),
+    ];
+    for (watch, better, worse) in cases {
+        let module = module(&format!("plateau(from: 1, watch: {watch}, factor: 0.5, patience: 0)"));
+        assert_eq!(rates(&module, &better)[..6], [1.0; 6], "{watch}");
+        assert_eq!(rates(&module, &worse)[..6], [1.0, 1.0, 0.5, 0.25, 0.125, 0.0625], "{watch}");
+    }
+}
+
+#[test]
 fn schedules_that_go_on_alike_share_their_state() {
     let alike = module("cosine_cycles(peak: 1, span: 4 steps) + cosine_cycles(peak: 1, span: 4 steps)");
     assert_eq!(alike.states.len(), 3);

@@ -29,7 +29,7 @@ impl Library {
 }
 
 fn built_in() -> Module {
-    let keys = |kind, keys: &[vocabulary::Key]| -> Vec<Entry> {
+    let keys = |kind, keys: Vec<&vocabulary::Key>| -> Vec<Entry> {
         keys.iter().map(|(name, doc)| word(name, kind, (*name).to_string(), doc)).collect()
     };
     let functions = vocabulary::functions().iter();
@@ -42,9 +42,9 @@ fn built_in() -> Module {
         text: None,
         entries: [
             functions,
-            keys("value", vocabulary::CONSTANTS),
-            keys("key of train", vocabulary::TRAIN),
-            keys("key of tune", vocabulary::TUNE),
+            keys("value", vocabulary::CONSTANTS.iter().collect()),
+            keys("key of train", vocabulary::train().collect()),
+            keys("key of tune", vocabulary::tune().collect()),
         ]
         .concat(),
     }

@@ -83,8 +83,8 @@ impl Analysis {
             match block {
                 "" => return keywords(ITEMS),
                 "data" => return keywords(DATA_LINES),
-                "train" => return keys(vocabulary::TRAIN, site),
-                "tune" => return keys(vocabulary::TUNE, site),
+                "train" => return keys(vocabulary::train(), site),
+                "tune" => return keys(vocabulary::tune(), site),
                 _ => {}
             }
         }
@@ -465,11 +465,11 @@ fn keywords(words: &[&str]) -> Vec<Completion> {
 }
 
 /// The keys that the block does not have yet.
-fn keys(all: &[vocabulary::Key], site: &Site<'_>) -> Vec<Completion> {
+fn keys(all: impl Iterator<Item = &'static vocabulary::Key>, site: &Site<'_>) -> Vec<Completion> {
     let brace = site.open.last().copied().unwrap_or(0);
     let given =
         |key: &str| site.before[brace..].windows(2).any(|pair| pair[0].text == key && pair[1].is_sign("="));
-    let free = all.iter().filter(|(key, _)| !given(key));
+    let free = all.filter(|(key, _)| !given(key));
     free.map(|(key, doc)| {
         let mut c = Completion::new(key, Class::Key, 0);
         (c.insert, c.doc) = (Some(format!("{key} = ")), Some((*doc).to_string()));

@@ -67,8 +67,8 @@ impl Analysis {
     /// A word of the language.
     fn hover_word(&self, word: &str, source: SourceId, at: usize) -> Option<String> {
         let key = match self.block_at(source, at) {
-            Some("train") => vocabulary::TRAIN.iter().find(|k| k.0 == word),
-            Some("tune") => vocabulary::TUNE.iter().find(|k| k.0 == word),
+            Some("train") => vocabulary::train().find(|k| k.0 == word),
+            Some("tune") => vocabulary::tune().find(|k| k.0 == word),
             _ => None,
         };
         if let Some((_, doc)) = key {

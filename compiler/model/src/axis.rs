@@ -87,11 +87,16 @@ impl<'a> Elab<'a> {
     }
 
     fn unknown_axis(&mut self, name: &Name, env: &Env<'a>) -> Failed {
-        let mut diagnostic = Diagnostic::new(
-            Code::E0205,
-            name.span,
-            format!("the axis `{}` is introduced nowhere", name.text),
-        );
+        let message = format!("the axis `{}` is introduced nowhere", name.text);
+        let place = self.declaration(self.users_place(name.span));
+        let told = |d: &Diagnostic| {
+            d.code == Code::E0205 && d.message == message && self.declaration(d.labels[0].span) == place
+        };
+        // Once for each declaration: its other uses are the same slip.
+        if self.diagnostics.iter().any(told) {
+            return Failed;
+        }
+        let mut diagnostic = Diagnostic::new(Code::E0205, name.span, message);
         let mut known = env.axis_names();
         known.extend(self.resolved.axes.keys().cloned());
         diagnostic = match names::did_you_mean(&name.text, known.iter().map(|n| n.as_ref())) {
@@ -102,6 +107,12 @@ impl<'a> Elab<'a> {
             None => diagnostic.help(format!("`axis {}` introduces it", name.text)),
         };
         self.error(diagnostic)
+    }
+
+    /// The declaration that a place is in. `None`: it is in no file.
+    fn declaration(&self, place: Span) -> Option<Span> {
+        let items = self.resolved.units.iter().flat_map(|u| &u.file.items).map(|i| i.span);
+        items.into_iter().find(|i| i.source == place.source && i.start <= place.start && place.end <= i.end)
     }
 
     /// A layer's body may name only the axes of its signature, its own, and those that it adds.
@@ -173,11 +184,8 @@ impl<'a> Elab<'a> {
                 self.axis_word(&name, env, naming)
             }
             ExprKind::Tuple(args) => {
-                let mut axes = vec![];
-                for arg in args {
-                    axes.extend(self.axis_set(&arg.value, env, naming)?);
-                }
-                Ok(axes)
+                let sets: Vec<_> = args.iter().map(|arg| self.axis_set(&arg.value, env, naming)).collect();
+                Ok(sets.into_iter().collect::<Eval<Vec<_>>>()?.concat())
             }
             ExprKind::Call { callee, args } if is_taps(callee) => {
                 let names: Option<Vec<Name>> = args.iter().map(|a| a.value.name()).collect();

@@ -251,6 +251,8 @@ table! {
 
     "interpolate": [need("x"), axes("over"), need("at"), need("outside")] Nothing => interpolate::interpolate;
 
+    "preference": [need("series")] Nothing => crate::watch::preference;
+
     "fit": [raw("expression")] Nothing => crate::fit::fit;
     "standard": [raw("x"), need("shift"), need("scale")] Nothing => crate::data::standard;
     "physical": [raw("x")] Nothing => crate::data::physical;
@@ -331,15 +333,21 @@ impl<'a> Elab<'a> {
             env: env.clone(),
         };
         let mut next = 0;
+        // Every argument is looked at, for mistakes of its own.
+        let mut failed = false;
         for operand in piped {
-            self.positional(builtin, &mut bound, &mut next, operand, None)?;
+            failed |= self.positional(builtin, &mut bound, &mut next, operand, None).is_err();
         }
         for arg in args {
             let operand = Operand::Expr(&arg.value, env.clone());
-            match &arg.label {
-                None => self.positional(builtin, &mut bound, &mut next, &operand, Some(arg))?,
-                Some(label) => self.labelled(builtin, &mut bound, label, arg, env)?,
-            }
+            let read = match &arg.label {
+                None => self.positional(builtin, &mut bound, &mut next, &operand, Some(arg)),
+                Some(label) => self.labelled(builtin, &mut bound, label, arg, env),
+            };
+            failed |= read.is_err();
+        }
+        if failed {
+            return Err(Failed);
         }
         for (parameter, given) in builtin.parameters.iter().zip(&bound.given) {
             if parameter.required && given.is_none() {
@@ -363,17 +371,22 @@ impl<'a> Elab<'a> {
             bound.values.push(self.operand(operand)?);
             return Ok(());
         }
-        let Some(parameter) = builtin.parameters.get(*next) else {
+        let place = *next;
+        *next += 1;
+        let Some(parameter) = builtin.parameters.get(place) else {
             if let (More::Raws, Some(arg)) = (builtin.more, arg) {
                 bound.raws.push(arg);
                 return Ok(());
+            }
+            // The first of them says it.
+            if place > builtin.parameters.len() {
+                return Err(Failed);
             }
             let names = names::listed(builtin.parameters.iter().map(|p| p.name));
             let message = format!("`{}` has too many arguments; it takes {names}", builtin.name);
             return Err(self.fail(Code::E0404, operand.span(), message));
         };
-        bound.given[*next] = Some(self.read(parameter.kind, operand)?);
-        *next += 1;
+        bound.given[place] = Some(self.read(parameter.kind, operand)?);
         Ok(())
     }
 

@@ -7,7 +7,9 @@ use crate::resolve::Resolved;
 use crate::scan::{Body, ScanFrame};
 use crate::scope::{Env, Scope};
 use crate::settings::Settings;
+use crate::units::Quantities;
 use crate::value::{Place, Spanned, Tensor, Value};
+use crate::watch::Watched;
 use crate::weights::Weights;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -59,8 +61,8 @@ pub(crate) struct Elab<'a> {
     pub schedules: Vec<crate::host::Instance>,
     /// The states of the schedule being read, by their names in it.
     pub carried: Vec<(String, f64)>,
-    /// What schedules watch.
-    pub watched: Vec<Watch>,
+    /// What schedules watch, and where they were told so.
+    pub watched: Vec<Watched<Watch>>,
     /// How long training is. `None`: durations have no number of steps.
     pub length: Option<RunLength>,
     /// Draws so far, by instance path.
@@ -92,6 +94,8 @@ pub(crate) struct Elab<'a> {
     /// What places in the text stand for, for an editor. `None`: nobody asks.
     pub notes: Option<Vec<(Span, crate::facts::Fact)>>,
     pub ring_sets: crate::periodic::RingSets,
+    /// What is known of units.
+    pub quantities: Quantities,
     /// Sums and counts so far: the number of their node, and its frame.
     pub sums: std::collections::BTreeSet<(u32, usize)>,
 }
@@ -197,6 +201,7 @@ impl<'a> Elab<'a> {
             closed: false,
             notes: None,
             ring_sets: Default::default(),
+            quantities: Quantities::default(),
             sums: Default::default(),
         }
     }
@@ -228,6 +233,8 @@ impl<'a> Elab<'a> {
         self.outputs.clear();
         self.globals.clear();
         self.sums.clear();
+        self.quantities.same.clear();
+        self.quantities.outputs.clear();
         self.draws.clear();
         self.buffers.clear();
         self.training = training;
@@ -244,11 +251,6 @@ impl<'a> Elab<'a> {
     /// A message about one place.
     pub(crate) fn fail(&mut self, code: Code, span: Span, message: impl Into<String>) -> Failed {
         self.error(Diagnostic::new(code, span, message))
-    }
-
-    /// A construct of the language that this compiler cannot compile.
-    pub(crate) fn unbuilt(&mut self, span: Span, what: &str) -> Failed {
-        self.fail(Code::E0409, span, format!("{what} is not built yet"))
     }
 
     pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {

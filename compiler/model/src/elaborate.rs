@@ -8,6 +8,7 @@ use crate::periodic::Rings;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::train::{self, Inputs, Named};
+use crate::units::Unit;
 use crate::value::{Spanned, Tensor, Value};
 use crate::{tune, watch};
 use std::cell::RefCell;
@@ -131,7 +132,8 @@ fn note_the_rest(elab: &mut Elab<'_>, plan: Option<&DataPlan>) {
     for field in plan.map_or(&[][..], |p| &p.fields) {
         let axes: Vec<String> = field.axes.iter().map(|(n, extent)| format!("{n}: {extent}")).collect();
         let optional = if field.reading.optional { "?" } else { "" };
-        elab.note_text(field.span, format!("{}{optional}[{}]", field.dtype.name(), axes.join(", ")));
+        let dtype = elab.data.as_ref().and_then(|d| data::cast(d.decl, &field.name)).unwrap_or(field.dtype);
+        elab.note_text(field.span, format!("{}{optional}[{}]", dtype.name(), axes.join(", ")));
     }
     let resolved: &Resolved = elab.resolved;
     let top = elab.tops[0].clone();
@@ -246,7 +248,7 @@ fn module<'a>(
         metrics,
         stop: s.stop.map(|s| s.0),
         keep: s.keep.map(|k| k.0),
-        watched: elab.watched.clone(),
+        watched: elab.watched.iter().map(|(watch, _)| watch.clone()).collect(),
     });
     Ok(assemble(elab, model, train, plan, work))
 }
@@ -255,7 +257,13 @@ fn check_watched(elab: &mut Elab<'_>, plan: &train::Plan, metrics: &[Metric]) ->
     if let Some((stop, span)) = &plan.stop {
         watch::check_number(elab, &stop.watch, *span, metrics)?;
     }
-    plan.keep.as_ref().map_or(Ok(()), |(keep, span)| watch::check_number(elab, keep, *span, metrics))
+    if let Some((keep, span)) = &plan.keep {
+        watch::check_number(elab, keep, *span, metrics)?;
+    }
+    for (watch, span) in elab.watched.clone() {
+        watch::check_number(elab, &watch, span, metrics)?;
+    }
+    Ok(())
 }
 
 /// The optimizers of a model with mistakes: which weights it has is not known, so no group is held against them.
@@ -359,15 +367,19 @@ fn model<'a>(elab: &mut Elab<'a>, train: Option<&'a ast::TrainDecl>) -> Eval<Opt
 /// The types of the sample's parts; on the way every fit is met, in the order of the plan.
 fn part_types<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, work: &mut Work) -> Eval<()> {
     elab.begin_entry(false);
-    let mut failed = false;
+    let (mut failed, mut read) = (false, vec![]);
     for (name, _) in data::sample_parts(decl) {
         match elab.sample_part(&name) {
             Ok(tensor) => {
-                work.parts.insert(name, Part::of(elab, tensor));
+                work.parts.insert(name.clone(), Part::of(elab, tensor));
+                read.push((name, tensor));
             }
             Err(Failed) => failed = true,
         }
     }
+    let tensors: Vec<Tensor> = read.iter().map(|(_, tensor)| *tensor).collect();
+    let units = elab.units(&tensors);
+    elab.quantities.parts = read.into_iter().map(|(name, _)| name).zip(units).collect();
     if failed { Err(Failed) } else { Ok(()) }
 }
 
@@ -455,6 +467,12 @@ fn applied<'a>(elab: &mut Elab<'a>, model: &'a ast::ModelDecl, work: &Work) -> E
         inputs.insert(name.clone(), Spanned { value, span: input.span });
     }
     let outputs = elab.apply_model(model, &inputs)?;
+    for (name, tensor) in &outputs {
+        // An output with a part's name is that quantity.
+        let part = elab.quantities.parts.get(name).filter(|unit| **unit != Unit::Unknown);
+        let unit = part.cloned().unwrap_or(Unit::Open);
+        elab.quantities.outputs.push((tensor.node, unit));
+    }
     Ok(Named { outputs, parts })
 }
 
@@ -703,10 +721,6 @@ fn assemble<'a>(
             }
         }
     }
-    let mut train = train;
-    if let (Some(train), Some(plan)) = (&mut train, plan) {
-        label_units(&mut train.metrics, plan);
-    }
     Module {
         hypers: hypers(elab),
         name: model.map_or(String::new(), |m| m.name.text.to_string()),
@@ -733,17 +747,6 @@ fn hypers(elab: &mut Elab<'_>) -> BTreeMap<String, String> {
         }
     }
     values
-}
-
-/// An error in the units of the only field is in that unit.
-fn label_units(metrics: &mut [Metric], plan: &DataPlan) {
-    let units: Vec<&String> = plan.fields.iter().filter_map(|f| f.unit.as_ref()).collect();
-    let [unit] = units.as_slice() else { return };
-    for metric in metrics {
-        if ["rmse", "mae", "l1", "bias"].iter().any(|w| metric.name.split('_').any(|word| word == *w)) {
-            metric.unit = Some((*unit).clone());
-        }
-    }
 }
 
 impl<'a> Elab<'a> {

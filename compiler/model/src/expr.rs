@@ -253,12 +253,12 @@ impl<'a> Elab<'a> {
         let mut out = vec![];
         for e in elements {
             if self.guard(e.guard.as_ref(), env)? {
-                out.push(self.eval(&e.value, env)?);
+                out.push(self.eval(&e.value, env));
             } else if let Some(otherwise) = e.guard.as_ref().and_then(|g| g.otherwise.as_ref()) {
-                out.push(self.eval(otherwise, env)?);
+                out.push(self.eval(otherwise, env));
             }
         }
-        Ok(Value::list(out))
+        Ok(Value::list(out.into_iter().collect::<Eval<_>>()?))
     }
 
     /// Whether a guard holds; none always does.

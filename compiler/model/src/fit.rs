@@ -2,6 +2,7 @@
 use crate::builtins::Bound;
 use crate::data::{Around, Indexed};
 use crate::elab::{Context, Elab, Eval, Frame, FrameKind, Instance};
+use crate::units::{Quantities, Unit};
 use crate::value::{Spanned, Tensor, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) struct Fitted {
     pub entry: EntryGraph,
     pub metric: Metric,
     pub plan: FitPlan,
+    pub unit: Unit,
 }
 
 /// `fit(e)`
@@ -44,7 +46,7 @@ pub(crate) fn fit<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>>
     outer.end(elab);
     let (fit, metric, entry) = finished?;
     let field = define(elab, number, &fit, &plan, bound.span);
-    elab.open_data_mut().fits.push(Fitted { key, field, entry, metric, plan });
+    elab.open_data_mut().fits.push(Fitted { key, field, entry, metric, plan, unit: fit.unit });
     elab.field(field, bound.span).map(Value::Tensor)
 }
 
@@ -53,11 +55,13 @@ struct Fit {
     ty: Type,
     /// Nothing may have been left to fit it to.
     optional: bool,
+    unit: Unit,
 }
 
 fn finish<'a>(elab: &mut Elab<'a>, value: &Spanned<'a>) -> Eval<(Fit, Metric)> {
     let result = elab.finished(value)?;
-    let fitted = Fit { ty: elab.ty(result), optional: result.missing.is_some() };
+    let unit = elab.units(&[result]).remove(0);
+    let fitted = Fit { ty: elab.ty(result), optional: result.missing.is_some(), unit };
     let written = elab.written(result, value.span)?;
     let metric = elab.end_part(vec![("fit".into(), written)]).remove(0);
     Ok((fitted, metric))
@@ -110,6 +114,7 @@ struct Suspended<'a> {
     part: AxisId,
     instances: Vec<Instance>,
     globals: BTreeMap<(usize, Arc<str>), Option<Value<'a>>>,
+    quantities: Quantities,
 }
 
 impl<'a> Suspended<'a> {
@@ -135,6 +140,7 @@ impl<'a> Suspended<'a> {
             part: outer,
             instances: std::mem::take(&mut elab.instances),
             globals: std::mem::take(&mut elab.globals),
+            quantities: std::mem::take(&mut elab.quantities),
         };
         elab.begin_part();
         suspended
@@ -147,6 +153,7 @@ impl<'a> Suspended<'a> {
         elab.outputs = self.outputs;
         elab.instances = self.instances;
         elab.globals = self.globals;
+        elab.quantities = self.quantities;
         let data = elab.open_data_mut();
         data.stream = self.stream;
         data.fit_slabs = self.slabs;

@@ -225,11 +225,11 @@ impl<'a> Elab<'a> {
             ));
         };
         let (part, metric) = crate::watch::target(self, train, expr)?;
-        // Which way is better is the schedule's business.
+        // Which way is better is the schedule's business, which may ask for `preference(watch)`.
         let watch = Watch { part, metric, maximize: false };
         let variable = HostExpr::Var(watch.variable());
-        if !self.watched.contains(&watch) {
-            self.watched.push(watch);
+        if self.watched.iter().all(|(known, _)| *known != watch) {
+            self.watched.push((watch, expr.span));
         }
         Ok(Value::Host(variable))
     }
@@ -237,7 +237,7 @@ impl<'a> Elab<'a> {
     /// The series that a value is. `None`: it is none.
     pub(crate) fn watched(&self, value: &Value<'a>) -> Option<&Watch> {
         let Value::Host(HostExpr::Var(name)) = value else { return None };
-        self.watched.iter().find(|w| w.variable() == *name)
+        self.watched.iter().map(|w| &w.0).find(|w| w.variable() == *name)
     }
 
     /// `if` on the host: both branches are scalars.

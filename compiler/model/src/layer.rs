@@ -218,9 +218,16 @@ impl<'a> Elab<'a> {
         match declared {
             None => Ok(None),
             Some(ast::DType::F32) => Ok(Some(DType::F32)),
-            Some(ast::DType::I32) => Ok(Some(DType::I32)),
+            // Small numbers and categories are read as i32.
+            Some(ast::DType::I32 | ast::DType::U8 | ast::DType::Category) => Ok(Some(DType::I32)),
             Some(ast::DType::Bool) => Ok(Some(DType::Bool)),
-            Some(other) => Err(self.unbuilt(span, &format!("the type `{}`", other.text()))),
+            Some(half @ (ast::DType::F16 | ast::DType::Bf16)) => {
+                let message = format!("values are `f32`, `i32` or `bool`; none are `{}`", half.text());
+                let diagnostic = Diagnostic::new(Code::E0408, span, message);
+                Err(self.error(
+                    diagnostic.help("`f32`; how exact products are is what `precision` in `train` says"),
+                ))
+            }
         }
     }
 

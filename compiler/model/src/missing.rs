@@ -144,7 +144,9 @@ impl<'a> Elab<'a> {
         let last = stored.len() - 1;
         let regular = rule.domain.0 <= 0.0 || known[last].is_some_and(|x| x != 0.0);
         if !regular {
-            stored[last] = self.replaced(stored[last], mask, 1.0, span)?;
+            let safe = self.replaced(stored[last], mask, 1.0, span)?;
+            self.quantities.same.push((safe, stored[last]));
+            stored[last] = safe;
             known[last] = Some(1.0);
         }
         let mut value = self.emit_at(level, Op::Scalar(op), &stored, span)?;

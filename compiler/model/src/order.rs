@@ -40,27 +40,22 @@ pub(crate) fn cumsum<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
         x = elab.emit(Op::Cast(Cast { to: DType::I32 }), &[x], span)?;
     }
     let axis = elab.one_whole_axis(x, bound)?;
-    let (extent, dtype) = (elab.extent(x, axis, span)?, elab.ty(x).dtype);
-    let tap = elab.axes.borrow_mut().fresh("tap");
-    let mut dilation = 1;
-    while dilation < extent {
-        let size = ROUND.min(extent.div_ceil(dilation));
-        let low = dilation * (size - 1);
-        let pad = Pad { axis, low, high: 0, gap: 0, fill: to_bits(0.0, dtype) };
-        let wide = elab.emit(Op::Pad(pad), &[x], span)?;
-        let windows =
-            elab.emit(Op::Windows(Windows { axis, tap, size, stride: 1, dilation }), &[wide], span)?;
-        x = elab.reduced(Reduction::Sum, windows, &[tap], span)?;
-        dilation *= ROUND;
+    let sums = elab.running_sums(x.stored(), axis, span)?;
+    if x.missing.is_none() {
+        return Ok(Value::Tensor(sums));
     }
-    Ok(Value::Tensor(x))
+    // What is missing is skipped: a sum is missing as long as nothing was there.
+    let present = elab.present(x, span)?;
+    let seen = elab.running_sums(present, axis, span)?;
+    let zero = elab.number(0.0, DType::F32);
+    let none = elab.scalar(Scalar::Equal, &[seen, zero], span)?;
+    elab.missing_where(none, sums, span).map(Value::Tensor)
 }
 
-/// `sort(x, over: a)`: ascending, NaN last. The gradient goes back to where each element came from.
+/// `sort(x, over: a)`: ascending, NaN last, and what is missing after all that is there. The gradient goes back to where each element came from.
 pub(crate) fn sort<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
     let span = bound.span;
     let x = elab.comparable(bound.value(0), span)?;
-    elab.refuse_missing(x, "`sort`", bound.value(0).span)?;
     let axis = elab.one_whole_axis(x, bound)?;
     let order = elab.sorting(x, axis, span)?;
     elab.emit(Op::Gather(Gather { axis }), &[x, order], span).map(Value::Tensor)
@@ -99,6 +94,24 @@ pub(crate) fn quantile<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
 }
 
 impl<'a> Elab<'a> {
+    /// Sums up to and with each step.
+    fn running_sums(&mut self, mut x: Tensor, axis: AxisId, span: Span) -> Eval<Tensor> {
+        let (extent, dtype) = (self.extent(x, axis, span)?, self.ty(x).dtype);
+        let tap = self.axes.borrow_mut().fresh("tap");
+        let mut dilation = 1;
+        while dilation < extent {
+            let size = ROUND.min(extent.div_ceil(dilation));
+            let low = dilation * (size - 1);
+            let pad = Pad { axis, low, high: 0, gap: 0, fill: to_bits(0.0, dtype) };
+            let wide = self.emit(Op::Pad(pad), &[x], span)?;
+            let windows =
+                self.emit(Op::Windows(Windows { axis, tap, size, stride: 1, dilation }), &[wide], span)?;
+            x = self.reduced(Reduction::Sum, windows, &[tap], span)?;
+            dilation *= ROUND;
+        }
+        Ok(x)
+    }
+
     /// A tensor of numbers.
     fn comparable(&mut self, value: &Spanned<'a>, span: Span) -> Eval<Tensor> {
         let x = self.tensor_of(value)?;
@@ -234,10 +247,13 @@ impl<'a> Elab<'a> {
     fn sorting(&mut self, x: Tensor, axis: AxisId, span: Span) -> Eval<Tensor> {
         let extent = self.extent(x, axis, span)?;
         let size = extent.next_power_of_two();
-        let key = match self.ty(x).dtype {
-            DType::F32 => self.scalar(Scalar::Order, &[x], span)?,
-            _ => x,
+        let mut key = match self.ty(x).dtype {
+            DType::F32 => self.scalar(Scalar::Order, &[x.stored()], span)?,
+            _ => x.stored(),
         };
+        if let Some(mask) = x.mask() {
+            key = self.replaced(key, mask, f64::from(i32::MAX), span)?;
+        }
         let pad = Pad { axis, low: 0, high: size - extent, gap: 0, fill: i32::MAX as u32 };
         let key = if size == extent { key } else { self.emit(Op::Pad(pad), &[key], span)? };
         let place = self.index(axis, size, span);

@@ -2,30 +2,16 @@
 //! arguments stand as if `--set` had given them; what the loop around it binds stands before them as a `let`.
 use crate::elab::{Elab, Eval, Failed};
 use crate::elaborate::run;
-use crate::names;
 use crate::resolve::Resolved;
 use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::value::Value;
+use crate::{names, vocabulary};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::Module;
 use stmc_ir::module::Resets;
 use stmc_syntax::ast::{self, Block, Expr, ExprKind, ItemKind, Let, Pattern, Stmt, StmtKind};
 
-/// The keys of `train` that a phase may set. All others are the run's.
-const KEYS: &[&str] = &[
-    "loss",
-    "metrics",
-    "optimizer",
-    "batch",
-    "epochs",
-    "steps",
-    "accumulate",
-    "clip",
-    "stop",
-    "precision",
-    "math",
-];
 /// What `reset` may name.
 const RESETS: &[&str] = &["optimizer", "schedule"];
 
@@ -191,7 +177,7 @@ fn phase<'a>(elab: &mut Elab<'a>, expr: &'a Expr, lets: &[Stmt]) -> Eval<Setting
             settings.resets = resets(elab, &arg.value)?;
         } else if hypers.contains(&name) {
             settings.set.insert(name.to_string(), within(lets, &arg.value));
-        } else if KEYS.contains(&name) {
+        } else if vocabulary::of_a_phase().any(|key| key == name) {
             // A phase has one length.
             if let Some(other) = [("epochs", "steps"), ("steps", "epochs")].iter().find(|(a, _)| *a == name) {
                 settings.set.remove(&format!("train.{}", other.1));
@@ -200,7 +186,7 @@ fn phase<'a>(elab: &mut Elab<'a>, expr: &'a Expr, lets: &[Stmt]) -> Eval<Setting
         } else {
             let message = format!("a phase has no setting `{name}`");
             let diagnostic = Diagnostic::new(Code::E0802, label.span, message);
-            let known = hypers.iter().chain(KEYS).copied().chain(["reset"]);
+            let known = hypers.iter().copied().chain(vocabulary::of_a_phase()).chain(["reset"]);
             let help = names::near_or_all(name, "it sets hypers, and of `train`", known);
             return Err(elab.error(diagnostic.help_at(label.span, help)));
         }
@@ -208,13 +194,42 @@ fn phase<'a>(elab: &mut Elab<'a>, expr: &'a Expr, lets: &[Stmt]) -> Eval<Setting
     Ok(settings)
 }
 
-/// An expression that sees what the loop binds. Where the loop binds nothing, or a record or a call's own form matters, it stays.
+/// An expression that sees what the loop binds. What is read by its form keeps it, `{ a: … }`, `norm(…)` and `valid.loss`: there the
+/// parts see it.
 fn within(lets: &[Stmt], expr: &Expr) -> Expr {
-    if lets.is_empty() || matches!(expr.kind, ExprKind::Record(_)) {
-        return expr.clone();
-    }
-    let block = Block { statements: lets.to_vec(), result: Some(expr.clone()), span: expr.span };
-    Expr { kind: ExprKind::Block(Box::new(block)), span: expr.span }
+    let kind = match &expr.kind {
+        _ if lets.is_empty() => expr.kind.clone(),
+        ExprKind::Record(record) => {
+            let bound =
+                lets.iter().filter_map(|s| if let StmtKind::Let(l) = &s.kind { Some(l) } else { None });
+            let lets = bound.chain(&record.lets).cloned().collect();
+            ExprKind::Record(ast::Record { lets, ..record.clone() })
+        }
+        ExprKind::Call { callee, args } => {
+            ExprKind::Call { callee: callee.clone(), args: args_within(lets, args) }
+        }
+        ExprKind::Tuple(args) => ExprKind::Tuple(args_within(lets, args)),
+        ExprKind::Name(name) if !lets.iter().any(|s| binds(s, name)) => expr.kind.clone(),
+        ExprKind::Member { member: ast::Member::Name(_), .. }
+        | ExprKind::Quantity { .. }
+        | ExprKind::Int(_)
+        | ExprKind::Float(_)
+        | ExprKind::Str(_)
+        | ExprKind::Bool(_) => expr.kind.clone(),
+        _ => {
+            let block = Block { statements: lets.to_vec(), result: Some(expr.clone()), span: expr.span };
+            ExprKind::Block(Box::new(block))
+        }
+    };
+    Expr { kind, span: expr.span }
+}
+
+fn args_within(lets: &[Stmt], args: &[ast::Arg]) -> Vec<ast::Arg> {
+    args.iter().map(|arg| ast::Arg { value: within(lets, &arg.value), ..arg.clone() }).collect()
+}
+
+fn binds(statement: &Stmt, name: &str) -> bool {
+    matches!(&statement.kind, StmtKind::Let(l) if l.pattern.names().iter().any(|n| &*n.text == name))
 }
 
 /// `[optimizer, schedule]`

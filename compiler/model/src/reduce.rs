@@ -53,6 +53,7 @@ pub(crate) fn mean<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>
     let one = elab.number(1.0, DType::F32);
     // The division is by 1 where nothing has weight, so that no NaN stands behind the choice.
     let safe = elab.scalar(Scalar::Where, &[none, one, bottom], span)?;
+    elab.quantities.same.push((safe, bottom));
     let quotient = elab.scalar(Scalar::Div, &[top, safe], span)?;
     let mean = elab.scalar(Scalar::Where, &[none, zero, quotient], span)?;
     match product.missing {

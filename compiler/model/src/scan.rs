@@ -79,6 +79,8 @@ struct Width {
     dims: Vec<Dim>,
     /// Periodic axes, of these or of the first value.
     rings: Vec<AxisId>,
+    /// A next value may be missing.
+    missing: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -91,7 +93,7 @@ enum Role {
 
 #[derive(Clone)]
 struct ScanCarry {
-    /// The path of a layer's state, `#name` of the scan's own, or `!path` of a buffer.
+    /// The path of a layer's state, `#name` of the scan's own, `!path` of a buffer, or `?key` of where the carry before it is missing.
     key: String,
     /// Outside.
     initial: Tensor,
@@ -104,6 +106,21 @@ impl ScanFrame {
     fn input(&mut self, builder: &Builder, role: Role, ty: Type) -> NodeId {
         self.roles.push(role);
         builder.input(self.roles.len() - 1, ty)
+    }
+
+    /// Where the last carry is missing is a carry too, the one after it.
+    fn carry_mask(
+        &mut self,
+        builder: &Builder,
+        key: &str,
+        initial: Tensor,
+        of: NodeId,
+        span: Span,
+    ) -> NodeId {
+        let ty = builder.ty(of).with_dtype(DType::Bool);
+        let input = self.input(builder, Role::Carry(self.carries.len()), ty);
+        self.carries.push(ScanCarry { key: format!("?{key}"), initial, input, next: None, span });
+        input
     }
 
     /// The input that stands for a node of the graph outside.
@@ -185,7 +202,6 @@ impl<'a> Elab<'a> {
                 let message = format!("{} has no axis `{name}` to scan along", self.show_type(&ty));
                 return Err(self.fail(Code::E0604, source.value.span, message));
             }
-            self.refuse_missing(tensor, "a scan", source.value.span)?;
             sources.push((tensor, source.value.span));
         }
         Ok(sources)
@@ -239,10 +255,13 @@ impl<'a> Elab<'a> {
         let outer = self.depth();
         let scope = Scope::block_of_its_own(env);
         let parent = self.scan_parent(sources);
-        if let Err(failed) = self.push_frame(scan, axis, extent, sources, widths, parent, &scope) {
-            self.frames.truncate(outer + 1);
-            return Err(failed);
-        }
+        let slices = match self.push_frame(scan, axis, extent, sources, widths, parent, &scope) {
+            Ok(slices) => slices,
+            Err(failed) => {
+                self.frames.truncate(outer + 1);
+                return Err(failed);
+            }
+        };
         self.bodies.push(Body::Scan(vec![]));
         let result = self.statements(&scan.body, &scope).and_then(|()| self.hand_over_carries(&scope));
         let yields = self.bodies.pop();
@@ -256,7 +275,7 @@ impl<'a> Elab<'a> {
             Closing::Wider(widths) => Ok(Pass::Wider(widths)),
             Closing::Closed { nexts, yields } => {
                 let finished = FinishedBody { builder: frame.builder, frame: scan_frame, nexts };
-                let results = self.add_scan(finished, axis, extent, sources, &yields, parent, span)?;
+                let results = self.add_scan(finished, axis, extent, &slices, &yields, parent, span)?;
                 Ok(Pass::Done(results))
             }
         }
@@ -271,6 +290,7 @@ impl<'a> Elab<'a> {
         }
     }
 
+    /// Gives what is sliced: the sources, and where they are missing.
     #[allow(clippy::too_many_arguments)] // What a pass is given.
     fn push_frame(
         &mut self,
@@ -281,7 +301,7 @@ impl<'a> Elab<'a> {
         widths: Widths,
         parent: usize,
         scope: &Env<'a>,
-    ) -> Eval<()> {
+    ) -> Eval<Vec<Tensor>> {
         let builder = self.frames[0].builder.sub();
         let step = builder.input(0, Type::scalar(DType::I32));
         let mut frame = ScanFrame {
@@ -295,19 +315,31 @@ impl<'a> Elab<'a> {
             widths,
             buffers: BTreeMap::new(),
         };
+        let mut sliced = vec![];
+        let mut slice = |frame: &mut ScanFrame, whole: Tensor, ty: Type| {
+            sliced.push(whole);
+            frame.input(&builder, Role::Slice(sliced.len() - 1), ty.without(&[axis]))
+        };
         let mut slices = vec![];
-        for (i, (tensor, _)) in sources.iter().enumerate() {
-            let ty = self.ty(*tensor).without(&[axis]);
-            slices.push((frame.input(&builder, Role::Slice(i), ty), *tensor));
+        for (tensor, _) in sources {
+            let input = slice(&mut frame, tensor.stored(), self.ty(*tensor));
+            let mask = tensor.mask().filter(|mask| self.ty(*mask).has(axis));
+            slices.push((input, mask.map(|mask| slice(&mut frame, mask, self.ty(mask)))));
         }
         self.frames.push(Frame { builder, kind: FrameKind::Scan(frame) });
         let level = self.depth();
         if let Some(at) = &scan.at {
             self.bind(scope, at, Value::Tensor(Tensor::plain(step, level)));
         }
-        for (source, (node, whole)) in scan.sources.iter().zip(slices) {
-            let rings = self.rings(whole).to_vec();
-            let slice = self.with_rings(Tensor::plain(node, level), rings);
+        for ((source, (node, mask)), (whole, span)) in scan.sources.iter().zip(slices).zip(sources) {
+            // The same cells are missing at every step where the mask lacks the axis.
+            let missing = match (mask, whole.mask()) {
+                (Some(mask), _) => Some(mask),
+                (None, Some(mask)) => Some(self.bring(mask, level, *span)?),
+                (None, None) => None,
+            };
+            let rings = self.rings(*whole).to_vec();
+            let slice = self.with_rings(Tensor { missing, ..Tensor::plain(node, level) }, rings);
             match &source.pattern {
                 ast::Pattern::Name(name) => self.bind(scope, name, Value::Tensor(slice)),
                 ast::Pattern::Tuple(_, span) => {
@@ -315,7 +347,7 @@ impl<'a> Elab<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(sliced)
     }
 
     /// Checks carries and yields once the body is there.
@@ -329,9 +361,18 @@ impl<'a> Elab<'a> {
         let carries: Vec<ScanCarry> = frame.carries.clone();
         let mut widths = frame.widths.clone();
         let (mut wider, mut nexts) = (false, vec![]);
-        for ScanCarry { key, initial, input, next, span: declared } in carries {
+        for (n, ScanCarry { key, initial, input, next, span: declared }) in
+            carries.iter().cloned().enumerate()
+        {
+            // The carry before it was given both.
+            if key.starts_with('?') {
+                continue;
+            }
+            let has_mask = carries.get(n + 1).is_some_and(|c| c.key.starts_with('?'));
             let (next, span) = next.expect("every carry was given its next value");
-            self.refuse_missing(next, "a carry", span)?;
+            if key.starts_with('!') {
+                self.refuse_missing(next, "a buffer", span)?;
+            }
             let rings: Vec<AxisId> =
                 self.rings(next).iter().copied().filter(|a| !self.is_ring(initial, *a)).collect();
             let (have, got) = (self.frames[depth].builder.ty(input), self.ty(next));
@@ -348,14 +389,20 @@ impl<'a> Elab<'a> {
                     self.error(Diagnostic::new(Code::E0602, span, message).label(declared, "declared here"))
                 );
             }
-            if extra.is_empty() && rings.is_empty() {
+            let gaps = next.missing.is_some() && !has_mask;
+            if extra.is_empty() && rings.is_empty() && !gaps {
                 let next = self.expand_to(next, &have, span)?;
-                nexts.push(self.bring(next, depth, span)?);
+                nexts.push(self.bring(next.stored(), depth, span)?);
+                if has_mask {
+                    let mask = self.full_mask(next, span)?;
+                    nexts.push(self.bring(mask, depth, span)?);
+                }
             } else {
                 wider = true;
                 let width = widths.entry(key).or_default();
                 width.dims.extend(extra);
                 width.rings.extend(rings);
+                width.missing |= gaps;
             }
         }
         if wider {
@@ -370,7 +417,6 @@ impl<'a> Elab<'a> {
                 let help = format!("yield the current step of it: `x[{name}: t]` with `at t`");
                 return Err(self.error(Diagnostic::new(Code::E0603, y.value.span, message).help(help)));
             }
-            self.refuse_missing(tensor, "`yield`", y.value.span)?;
             outputs.push((y.name.clone(), self.brought(tensor, depth, y.value.span)?));
         }
         Ok(Closing::Closed { nexts, yields: outputs })
@@ -383,44 +429,59 @@ impl<'a> Elab<'a> {
         finished: FinishedBody,
         axis: AxisId,
         extent: usize,
-        sources: &[(Tensor, Span)],
+        slices: &[Tensor],
         yields: &[(Option<Arc<str>>, Tensor)],
         level: usize,
         span: Span,
     ) -> Eval<Value<'a>> {
         let FinishedBody { builder, frame, nexts } = finished;
-        let outputs: Vec<NodeId> = nexts.iter().copied().chain(yields.iter().map(|y| y.1.node)).collect();
-        let (body, captures) = renumbered(&builder, &frame, sources.len(), outputs);
+        let values = yields.iter().map(|y| y.1.node);
+        let masks = yields.iter().filter_map(|y| y.1.missing);
+        let outputs: Vec<NodeId> = nexts.iter().copied().chain(values).chain(masks).collect();
+        let (body, captures) = renumbered(&builder, &frame, slices.len(), outputs);
         let mut args = vec![];
         for carry in &frame.carries {
             args.push(self.bring(carry.initial, level, span)?);
         }
-        for (tensor, place) in sources {
-            args.push(self.bring(*tensor, level, *place)?);
+        for tensor in slices {
+            args.push(self.bring(*tensor, level, span)?);
         }
         args.extend(captures);
         let scan =
-            Scan { axis, extent, reverse: false, carries: frame.carries.len(), slices: sources.len(), body };
+            Scan { axis, extent, reverse: false, carries: frame.carries.len(), slices: slices.len(), body };
         let outside = self.frames[level].builder.clone();
         outside.at(&[span]);
         let results = outside.scan(scan, &args).expect("a scan is checked before it is made");
-        let rings = frame.carries.iter().map(|c| c.initial.rings).chain(yields.iter().map(|y| y.1.rings));
-        let made = results.into_iter().zip(rings);
-        let tensors: Vec<Tensor> =
-            made.map(|(node, rings)| Tensor { rings, ..Tensor::plain(node, level) }).collect();
-        let (carries, stacks) = tensors.split_at(frame.carries.len());
+        let (carried, stacked) = results.split_at(frame.carries.len());
+        let (stacked, masks) = stacked.split_at(yields.len());
+        let carries: Vec<Tensor> = (0..carried.len())
+            .map(|n| {
+                let mask = frame.carries.get(n + 1).filter(|c| c.key.starts_with('?'));
+                let missing = mask.map(|_| carried[n + 1]);
+                Tensor { rings: frame.carries[n].initial.rings, missing, ..Tensor::plain(carried[n], level) }
+            })
+            .collect();
+        let mut masks = masks.iter().copied();
+        let stacks: Vec<Tensor> = yields
+            .iter()
+            .zip(stacked)
+            .map(|((_, y), node)| {
+                let missing = y.missing.and_then(|_| masks.next());
+                Tensor { rings: y.rings, missing, ..Tensor::plain(*node, level) }
+            })
+            .collect();
         let mut run = Run { yields: None, carries: vec![], states: vec![], owner: self.path() };
-        for (carry, last) in frame.carries.iter().zip(carries) {
+        for (carry, last) in frame.carries.iter().zip(&carries) {
             match carry.key.strip_prefix('#') {
                 Some(name) => run.carries.push((name.into(), Value::Tensor(*last))),
-                None if carry.key.starts_with('!') => {}
+                None if carry.key.starts_with(['!', '?']) => {}
                 None => run.states.push((carry.key.clone(), *last)),
             }
         }
         for (id, (_, carry)) in &frame.buffers {
             self.set_buffer(*id, carries[*carry]);
         }
-        run.yields = self.yielded(yields, stacks, span)?;
+        run.yields = self.yielded(yields, &stacks, span)?;
         Ok(Value::Run(Rc::new(run)))
     }
 

@@ -82,7 +82,7 @@ fn settable(resolved: &Resolved) -> Vec<String> {
     for item in resolved.main_items() {
         match &item.kind {
             ItemKind::Hyper(h) => known.push(h.name.text.to_string()),
-            ItemKind::Train(_) => known.extend(crate::train::KEYS.iter().map(|k| format!("train.{k}"))),
+            ItemKind::Train(_) => known.extend(crate::vocabulary::train().map(|k| format!("train.{}", k.0))),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@ use crate::elab::{Context, Elab, Eval, Failed, RunLength};
 use crate::scope::{Env, Scope};
 use crate::value::{Spanned, Tensor, Value};
 use crate::watch::{self, Watched};
-use crate::{groups, names, part_loss};
+use crate::{groups, names, part_loss, vocabulary};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
@@ -12,27 +12,6 @@ use stmc_ir::Op;
 use stmc_ir::module::{Clip, InputRole, Metric, OutputRole, Stalled, Start, Watch};
 use stmc_ir::ops::Scalar;
 use stmc_syntax::ast::{self, ExprKind};
-
-/// The keys of `train`.
-pub(crate) const KEYS: &[&str] = &[
-    "loss",
-    "metrics",
-    "optimizer",
-    "batch",
-    "epochs",
-    "steps",
-    "accumulate",
-    "clip",
-    "ema",
-    "seed",
-    "start",
-    "precision",
-    "math",
-    "stop",
-    "keep",
-    "save_every",
-    "phases",
-];
 
 /// What the block sets, but for what needs the model.
 pub(crate) struct Plan {
@@ -72,10 +51,10 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
         if first.name.span != key.name.span {
             elab.report(crate::resolve::twice(&key.name, first.name.span).help("a key is given once"));
         }
-        if !KEYS.contains(&name) {
+        if !vocabulary::train().any(|k| k.0 == name) {
             let message = format!("`train` has no setting `{name}`");
             let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
-            let help = names::near_or_all(name, "settings are", KEYS.iter().copied());
+            let help = names::near_or_all(name, "settings are", vocabulary::train().map(|k| k.0));
             elab.report(diagnostic.help_at(key.name.span, help));
         }
     }
@@ -163,9 +142,10 @@ const HALVES: [&str; 2] = ["bf16", "f16"];
 fn precision<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<()> {
     for (name, permitted) in PERMITTED {
         let Some(expr) = key(elab, train, name) else { continue };
-        match &expr.kind {
-            ExprKind::Str(s) if permitted.contains(&&**s) => {}
-            ExprKind::Str(s) if name == "precision" && HALVES.contains(&&**s) => {
+        let top = elab.tops[0].clone();
+        match elab.eval(expr, &top)? {
+            Value::Str(s) if permitted.contains(&&*s) => {}
+            Value::Str(s) if name == "precision" && HALVES.contains(&&*s) => {
                 let message = format!("`precision = \"{s}\"` is not built yet");
                 let help = "`\"f32\"` trains the same model at least as exactly, in about twice the memory";
                 return Err(elab.error(Diagnostic::new(Code::E0409, expr.span, message).help(help)));
@@ -380,7 +360,12 @@ pub(crate) fn metrics<'a>(
 ) -> Eval<Vec<Metric>> {
     elab.begin_part();
     let results = metric_values(elab, train, named)?;
-    Ok(elab.end_part(results))
+    let units = elab.units(&results.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+    let mut metrics = elab.end_part(results);
+    for (metric, unit) in metrics.iter_mut().zip(units) {
+        metric.unit = unit.text();
+    }
+    Ok(metrics)
 }
 
 fn metric_values<'a>(

@@ -1,42 +1,89 @@
-//! The `tune` block: what a search over the hypers would vary, and what it would look at. Here it is checked; searching is the
-//! business of whoever runs trials.
+//! The `tune` block: what a search over the hypers varies, and what it looks at. Searching is the business of whoever runs trials.
 use crate::elab::{Elab, Eval, Failed};
-use crate::names;
-use crate::watch;
+use crate::elaborate::run;
+use crate::value::{Value, literal};
+use crate::{Resolved, Settings, names, vocabulary, watch};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_syntax::ast::{self, ExprKind, ItemKind};
 
-/// The keys.
-pub(crate) const KEYS: &[&str] = &["search", "minimize", "maximize", "prune", "seed"];
+/// What a `tune` block asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tuning {
+    /// How trials are chosen.
+    pub search: Search,
+    /// The part of the split whose value is looked at.
+    pub part: String,
+    /// The value: `loss`, or a metric.
+    pub metric: String,
+    /// Large values are better.
+    pub maximize: bool,
+    /// What the trials follow from.
+    pub seed: u64,
+    /// The hypers that are varied, as declared, but for those that `--set` fixes.
+    pub domains: Vec<(String, Domain)>,
+}
+
 /// How trials are chosen.
-const SEARCHES: &[&str] = &["tpe", "random", "grid"];
-/// Domains of hypers besides lists.
-const DOMAINS: &[&str] = &["log", "uniform", "ints"];
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Search {
+    /// All combinations.
+    Grid,
+    /// So many, drawn from the domains.
+    Random(usize),
+    /// So many, drawn where earlier ones were good.
+    Tpe(usize),
+}
+
+/// The values that a hyper may take.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Domain {
+    /// One of these, as texts that `--set` takes; at least one.
+    List(Vec<String>),
+    /// From the first to the second, by their logarithms.
+    Log(f64, f64),
+    /// From the first to the second.
+    Uniform(f64, f64),
+    /// Whole numbers from the first to the second, both included.
+    Ints(i64, i64),
+}
+
+/// What the file's `tune` block asks for. `None`: it has none.
+pub fn tuning(resolved: &Resolved, settings: &Settings) -> Result<Option<Tuning>, Vec<Diagnostic>> {
+    let work = |elab: &mut Elab<'_>| {
+        let resolved: &Resolved = elab.resolved;
+        let found = resolved.main_items().find_map(|i| match &i.kind {
+            ItemKind::Tune(tune) => Some((tune, i.span)),
+            _ => None,
+        });
+        found.map(|(tune, span)| block(elab, tune, span)).transpose()
+    };
+    run(resolved, settings, work).map(|(tuning, _)| tuning)
+}
 
 /// Checks all `tune` blocks, and the domains of the hypers.
 pub(crate) fn check<'a>(elab: &mut Elab<'a>) -> Eval<()> {
     let before = elab.diagnostics.len();
-    let resolved: &'a crate::Resolved = elab.resolved;
+    let resolved: &'a Resolved = elab.resolved;
     for item in resolved.main_items() {
-        if let ItemKind::Hyper(ast::Hyper { domain: Some(domain), .. }) = &item.kind {
+        if let ItemKind::Hyper(ast::Hyper { domain: Some(expr), .. }) = &item.kind {
             // A mistake is reported where it is noticed; the next hyper has its own.
-            let _ = check_domain(elab, domain);
+            let _ = domain(elab, expr);
         }
     }
     for item in resolved.main_items() {
         if let ItemKind::Tune(tune) = &item.kind {
-            let _ = check_block(elab, tune, item.span);
+            let _ = block(elab, tune, item.span);
         }
     }
     if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
 }
 
-fn check_block<'a>(elab: &mut Elab<'a>, tune: &'a ast::TuneDecl, span: Span) -> Eval<()> {
+fn block<'a>(elab: &mut Elab<'a>, tune: &'a ast::TuneDecl, span: Span) -> Eval<Tuning> {
     for key in &tune.keys {
         let name = &*key.name.text;
-        if !KEYS.contains(&name) {
+        if !vocabulary::tune().any(|k| k.0 == name) {
             let message = format!("`tune` has no setting `{name}`");
-            let help = names::near_or_all(name, "settings are", KEYS.iter().copied());
+            let help = names::near_or_all(name, "settings are", vocabulary::tune().map(|k| k.0));
             elab.report(Diagnostic::new(Code::E0802, key.name.span, message).help_at(key.name.span, help));
         }
         let first = tune.keys.iter().find(|k| k.name.text == key.name.text).expect("the key itself is one");
@@ -45,13 +92,26 @@ fn check_block<'a>(elab: &mut Elab<'a>, tune: &'a ast::TuneDecl, span: Span) -> 
         }
     }
     let value = |name: &str| tune.keys.iter().find(|k| &*k.name.text == name);
-    let search = value("search").map(|k| search(elab, &k.value)).transpose()?;
-    targets(elab, [value("minimize"), value("maximize")], span)?;
-    domains(elab, search.as_deref(), span)
+    let search = value("search").map(|k| search(elab, &k.value)).transpose()?.unwrap_or(Search::Tpe(TRIALS));
+    let seed = value("seed").map(|k| seed(elab, &k.value)).transpose()?.unwrap_or(0);
+    let (part, metric) = target(elab, [value("minimize"), value("maximize")], span)?;
+    let domains = domains(elab, search, span)?;
+    Ok(Tuning { search, part, metric, maximize: value("maximize").is_some(), seed, domains })
+}
+
+/// Trials where the block does not say.
+const TRIALS: usize = 30;
+
+fn seed<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<u64> {
+    let top = elab.tops[0].clone();
+    match elab.eval(expr, &top)? {
+        Value::Int(i) => Ok(i as u64),
+        other => Err(elab.wrong_kind(&other, "a whole number", expr.span)),
+    }
 }
 
 /// Exactly one of `minimize` and `maximize`, and it is there.
-fn targets<'a>(elab: &mut Elab<'a>, given: [Option<&'a ast::Key>; 2], span: Span) -> Eval<()> {
+fn target<'a>(elab: &mut Elab<'a>, given: [Option<&'a ast::Key>; 2], span: Span) -> Eval<(String, String)> {
     let key = match given {
         [Some(minimize), Some(maximize)] => {
             let message = "`tune` looks at one value: it has `minimize` and `maximize`";
@@ -66,38 +126,35 @@ fn targets<'a>(elab: &mut Elab<'a>, given: [Option<&'a ast::Key>; 2], span: Span
         [Some(key), None] | [None, Some(key)] => key,
     };
     match elab.resolved.train() {
-        Some(train) => watch::target(elab, train, &key.value).map(|_| ()),
-        None => Ok(()),
+        Some(train) => watch::target(elab, train, &key.value),
+        None => Err(elab.fail(Code::E0804, key.value.span, "there is no `train` block to tune")),
     }
 }
 
-/// `tpe(trials: 30)`, `random(trials: 30)`, `grid()`: its name.
-fn search<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<String> {
+/// `tpe(trials: 30)`, `random(trials: 30)`, `grid()`
+fn search<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Search> {
     let form = "`search` is `tpe(trials: 30)`, `random(trials: 30)` or `grid()`";
     let ExprKind::Call { callee, args } = &expr.kind else {
         return Err(elab.fail(Code::E0804, expr.span, form));
     };
-    let Some(name) = callee.name().filter(|n| SEARCHES.contains(&&*n.text)) else {
-        return Err(elab.fail(Code::E0804, expr.span, form));
-    };
     let trials =
         |arg: &ast::Arg| arg.label.as_ref().and_then(|l| l.word()).is_some_and(|w| &*w.text == "trials");
-    match (&*name.text, &args[..]) {
-        ("grid", []) => Ok(name.text.to_string()),
-        ("tpe" | "random", [arg]) if trials(arg) => {
-            let top = elab.tops[0].clone();
-            match elab.eval(&arg.value, &top)?.number() {
-                Some(n) if n >= 1.0 && n.fract() == 0.0 => Ok(name.text.to_string()),
-                _ => Err(elab.fail(Code::E0804, arg.value.span, "`trials` is a whole number, at least 1")),
-            }
-        }
-        _ => Err(elab.fail(Code::E0804, expr.span, form)),
+    let random: fn(usize) -> Search = match (callee.name().as_ref().map(|n| &*n.text), &args[..]) {
+        (Some("grid"), []) => return Ok(Search::Grid),
+        (Some("tpe"), [arg]) if trials(arg) => Search::Tpe,
+        (Some("random"), [arg]) if trials(arg) => Search::Random,
+        _ => return Err(elab.fail(Code::E0804, expr.span, form)),
+    };
+    let top = elab.tops[0].clone();
+    match elab.eval(&args[0].value, &top)?.number() {
+        Some(n) if n >= 1.0 && n.fract() == 0.0 => Ok(random(n as usize)),
+        _ => Err(elab.fail(Code::E0804, args[0].value.span, "`trials` is a whole number, at least 1")),
     }
 }
 
-/// There is something to search, and a grid has ends.
-fn domains<'a>(elab: &mut Elab<'a>, search: Option<&str>, span: Span) -> Eval<()> {
-    let resolved: &'a crate::Resolved = elab.resolved;
+/// What is searched: there is something, and a grid has ends. What is wrong with a domain itself is told where it stands.
+fn domains<'a>(elab: &mut Elab<'a>, search: Search, span: Span) -> Eval<Vec<(String, Domain)>> {
+    let resolved: &'a Resolved = elab.resolved;
     let searched = resolved.main_items().filter_map(|i| match &i.kind {
         ItemKind::Hyper(h) => Some((&h.name, h.domain.as_ref()?)),
         _ => None,
@@ -108,50 +165,50 @@ fn domains<'a>(elab: &mut Elab<'a>, search: Option<&str>, span: Span) -> Eval<()
             Diagnostic::new(Code::E0804, span, "no hyper has a domain: there is nothing to search");
         return Err(elab.error(diagnostic.help("`hyper rate: float = 1e-3 in log(1e-4, 1e-2)`")));
     }
-    let endless = |domain: &ast::Expr| match &domain.kind {
-        ExprKind::Call { callee, .. } => callee.name().is_some_and(|n| &*n.text != "ints"),
-        _ => false,
-    };
-    if search == Some("grid")
-        && let Some((name, domain)) = searched.iter().find(|(_, domain)| endless(domain))
-    {
-        let message = format!("a grid tries all values, and `{}` has endlessly many", name.text);
-        return Err(
-            elab.error(Diagnostic::new(Code::E0804, domain.span, message).help("a list: `in [1e-4, 1e-3]`"))
-        );
+    let mut domains = vec![];
+    for (name, expr) in searched {
+        let domain = domain(elab, expr)?;
+        if search == Search::Grid && matches!(domain, Domain::Log(..) | Domain::Uniform(..)) {
+            let message = format!("a grid tries all values, and `{}` has endlessly many", name.text);
+            let diagnostic = Diagnostic::new(Code::E0804, expr.span, message);
+            return Err(elab.error(diagnostic.help("a list: `in [1e-4, 1e-3]`")));
+        }
+        if !elab.settings.set.contains_key(&*name.text) {
+            domains.push((name.text.to_string(), domain));
+        }
     }
-    Ok(())
+    Ok(domains)
 }
 
 /// A list, `log(a, b)`, `uniform(a, b)` or `ints(a, b)`.
-fn check_domain<'a>(elab: &mut Elab<'a>, domain: &'a ast::Expr) -> Eval<()> {
+fn domain<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<Domain> {
     let form = "a domain is a list, `log(a, b)`, `uniform(a, b)` or `ints(a, b)`";
     let top = elab.tops[0].clone();
-    let ExprKind::Call { callee, args } = &domain.kind else {
-        return match elab.eval(domain, &top)? {
-            crate::value::Value::List(all) if !all.is_empty() => Ok(()),
-            _ => Err(elab.fail(Code::E0804, domain.span, form)),
+    let ExprKind::Call { callee, args } = &expr.kind else {
+        let texts = match elab.eval(expr, &top)? {
+            Value::List(all) => all.iter().map(literal).collect::<Option<Vec<String>>>(),
+            _ => None,
         };
-    };
-    let Some(name) = callee.name().filter(|n| DOMAINS.contains(&&*n.text)) else {
-        return Err(elab.fail(Code::E0804, domain.span, form));
+        return match texts.filter(|all| !all.is_empty()) {
+            Some(all) => Ok(Domain::List(all)),
+            None => Err(elab.fail(Code::E0804, expr.span, form)),
+        };
     };
     let mut ends = vec![];
     for arg in args {
         ends.extend(elab.eval(&arg.value, &top)?.number());
     }
-    match (&*name.text, &ends[..]) {
-        ("log", [a, b]) if *a > 0.0 && a < b => Ok(()),
-        ("uniform", [a, b]) if a < b => Ok(()),
-        ("ints", [a, b]) if a < b && a.fract() == 0.0 && b.fract() == 0.0 => Ok(()),
-        (name, [_, _]) => {
-            let message = match name {
-                "log" => "`log` runs from a positive number to a larger one",
-                "ints" => "`ints` runs from a whole number to a larger one",
-                _ => "`uniform` runs from a number to a larger one",
-            };
-            Err(elab.fail(Code::E0804, domain.span, message))
+    let name = callee.name();
+    let message = match (name.as_ref().map(|n| &*n.text), &ends[..]) {
+        (Some("log"), [a, b]) if *a > 0.0 && a < b => return Ok(Domain::Log(*a, *b)),
+        (Some("uniform"), [a, b]) if a < b => return Ok(Domain::Uniform(*a, *b)),
+        (Some("ints"), [a, b]) if a < b && a.fract() == 0.0 && b.fract() == 0.0 => {
+            return Ok(Domain::Ints(*a as i64, *b as i64));
         }
-        _ => Err(elab.fail(Code::E0804, domain.span, form)),
-    }
+        (Some("log"), [_, _]) => "`log` runs from a positive number to a larger one",
+        (Some("ints"), [_, _]) => "`ints` runs from a whole number to a larger one",
+        (Some("uniform"), [_, _]) => "`uniform` runs from a number to a larger one",
+        _ => form,
+    };
+    Err(elab.fail(Code::E0804, expr.span, message))
 }

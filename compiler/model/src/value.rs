@@ -267,6 +267,21 @@ pub(crate) fn show(value: &Value<'_>) -> Option<String> {
     }
 }
 
+/// The text that gives a static value. `None`: it has none.
+pub(crate) fn literal(value: &Value<'_>) -> Option<String> {
+    match value {
+        Value::Int(i) => Some(i.to_string()),
+        // Always with a point, so that it stays no whole number.
+        Value::Float(x) => Some(format!("{x:?}")),
+        Value::Percent(_) | Value::Bool(_) | Value::Str(_) => show(value),
+        Value::List(l) => {
+            let parts: Option<Vec<String>> = l.iter().map(literal).collect();
+            parts.map(|p| format!("[{}]", p.join(", ")))
+        }
+        _ => None,
+    }
+}
+
 /// As far as it was written: a month, a day, or a moment of it.
 fn show_date(first: f64, end: f64) -> String {
     let (year, month, day) = date::civil(first.floor() as i64);

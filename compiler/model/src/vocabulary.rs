@@ -49,6 +49,21 @@ pub struct Parameter {
 /// A key of `train` or `tune`, and what it sets.
 pub type Key = (&'static str, &'static str);
 
+/// The keys of `train`: those that a phase may set, then those of the run.
+pub fn train() -> impl Iterator<Item = &'static Key> + Clone {
+    PHASE.iter().chain(RUN)
+}
+
+/// The keys of `tune`.
+pub fn tune() -> impl Iterator<Item = &'static Key> + Clone {
+    TUNE.iter()
+}
+
+/// The names of the keys of `train` that a phase may set.
+pub(crate) fn of_a_phase<'n>() -> impl Iterator<Item = &'n str> + Clone {
+    PHASE.iter().map(|k| k.0)
+}
+
 /// All built-in functions.
 pub fn functions() -> &'static [Function] {
     static ALL: LazyLock<Vec<Function>> = LazyLock::new(|| builtins::all().iter().map(described).collect());
@@ -88,8 +103,8 @@ pub const CONSTANTS: &[Key] = &[
     ("training", "A static truth value: training and evaluation are two programs."),
 ];
 
-/// The keys of `train`.
-pub const TRAIN: &[Key] = &[
+/// The keys of `train` that a phase of the run may set for itself.
+const PHASE: &[Key] = &[
     (
         "loss",
         "What is minimised: a number, or a record of terms, whose sum it is. Names are the model's outputs and the sample's parts.",
@@ -101,23 +116,26 @@ pub const TRAIN: &[Key] = &[
     ("steps", "Updates in all, instead of epochs."),
     ("accumulate", "Batches whose gradients are added up before an update."),
     ("clip", "What limits the gradient: `norm(1.0)` or `value(0.5)`."),
+    ("stop", "When to end early: `stalled(valid.loss, for: 5 epochs)`."),
+    ("precision", "The least precision of products: `\"f32\"`, or `\"tf32\"` where a device gains by it."),
+    ("math", "`\"exact\"` keeps the order of sums; `\"fast\"` permits to change it."),
+];
+
+/// The keys of `train` that hold for the whole run.
+const RUN: &[Key] = &[
     ("ema", "Evaluation uses averages of the weights: `0.999` of the average stays in each update."),
     ("seed", "First values, order and random masks follow from it; 0 where it is not said."),
     ("start", "Weights to begin with: a file of weights or a run directory."),
-    ("precision", "The least precision of products: `\"f32\"`, or `\"tf32\"` where a device gains by it."),
-    ("math", "`\"exact\"` keeps the order of sums; `\"fast\"` permits to change it."),
-    ("stop", "When to end early: `stalled(valid.loss, for: 5 epochs)`."),
     ("keep", "Which checkpoint is the run's result: `best(valid.loss)`."),
     ("save_every", "A checkpoint stays every so often: `10 epochs`, `500 steps`."),
     ("phases", "Parts of the run with settings of their own."),
 ];
 
 /// The keys of `tune`.
-pub const TUNE: &[Key] = &[
+const TUNE: &[Key] = &[
     ("search", "How trials are chosen: `tpe(trials: 30)`."),
     ("minimize", "The value that is to be small: `valid.loss`."),
     ("maximize", "The value that is to be large."),
-    ("prune", "When a trial is given up."),
     ("seed", "What the trials follow from."),
 ];
 
@@ -204,15 +222,15 @@ const DOCS: &[Key] = &[
     ("day_of_year", "The day of the year of each step of a time axis, counted from 1."),
     ("years", "Each step of a time axis in years: 2001.5 is the middle of 2001."),
     ("physical", "A forecast in the units of its field."),
+    (
+        "preference",
+        "Which values of a series that a schedule watches are better: \"low\" or \"high\". Of the loss they are the low ones.",
+    ),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(list: &[Key]) -> Vec<&'static str> {
-        list.iter().map(|k| k.0).collect()
-    }
 
     #[test]
     fn every_word_has_a_line() {
@@ -220,7 +238,5 @@ mod tests {
         assert!(bare.is_empty(), "no line in DOCS: {bare:?}");
         let stray: Vec<_> = DOCS.iter().filter(|(name, _)| function(name).is_none()).collect();
         assert!(stray.is_empty(), "no functions: {stray:?}");
-        assert_eq!(names(TRAIN), crate::train::KEYS);
-        assert_eq!(names(TUNE), crate::tune::KEYS);
     }
 }

@@ -1,8 +1,9 @@
-//! What `stop` and `keep` watch: a value of a part, and which way it is better.
+//! What `stop`, `keep` and schedules watch: a value of a part, and which way it is better.
 //!
 //! The loss and its terms are better small. A metric that is a call of a function has that function's direction, which the file
 //! that declares the function says, beside it: `let higher_is_better = [csi, r2]`, `let lower_is_better = [rmse]`. Of anything
 //! else only the program's author knows it: `best(valid.skill, prefer: high)`.
+use crate::builtins::Bound;
 use crate::elab::{Elab, Eval};
 use crate::names;
 use crate::train::key;
@@ -15,6 +16,10 @@ use stmc_syntax::ast::{self, ExprKind, Member};
 /// Where functions whose values are better large, or small, are listed.
 const LISTS: [(&str, bool); 2] = [("higher_is_better", true), ("lower_is_better", false)];
 
+/// Which values are better.
+const HIGH: &str = "high";
+const LOW: &str = "low";
+
 /// What is watched, with its place.
 pub(crate) type Watched<T> = (T, Span);
 
@@ -25,7 +30,7 @@ pub(crate) fn stalled<'a>(
     expr: &'a ast::Expr,
 ) -> Eval<Watched<Stalled>> {
     if let Some((watched, more)) = call(expr, "stalled")
-        && let Some(epochs) = epochs(more)
+        && let Some(epochs) = epochs(elab, more)?
         && more.iter().all(|arg| ["for", "prefer"].contains(&&*label(arg)))
     {
         let watch = watch(elab, train, watched, more, "stalled")?;
@@ -60,14 +65,23 @@ fn label(arg: &ast::Arg) -> Arc<str> {
     arg.label.as_ref().and_then(|l| l.word()).map_or("".into(), |w| w.text.clone())
 }
 
-fn epochs(args: &[ast::Arg]) -> Option<usize> {
-    let patience = args.iter().find(|arg| &*label(arg) == "for")?;
-    match &patience.value.kind {
-        ExprKind::Quantity { value, unit } if matches!(&*unit.text, "epoch" | "epochs") && *value >= 1.0 => {
-            Some(*value as usize)
+/// `for: 5 epochs`, or what comes to so many. `None`: it does not.
+fn epochs<'a>(elab: &mut Elab<'a>, args: &'a [ast::Arg]) -> Eval<Option<usize>> {
+    let Some(patience) = args.iter().find(|arg| &*label(arg) == "for") else { return Ok(None) };
+    let epochs = match &patience.value.kind {
+        ExprKind::Quantity { value, unit } => {
+            Some(*value).filter(|_| matches!(&*unit.text, "epoch" | "epochs"))
         }
-        _ => None,
-    }
+        _ => {
+            let top = elab.tops[0].clone();
+            let steps = match elab.eval(&patience.value, &top)? {
+                Value::Float(steps) => Some(steps),
+                _ => None,
+            };
+            steps.zip(elab.length).map(|(steps, length)| steps / length.steps_per_epoch as f64)
+        }
+    };
+    Ok(epochs.filter(|n| *n >= 1.0 && n.fract() == 0.0).map(|n| n as usize))
 }
 
 /// `valid.loss`: a part of the split and a value.
@@ -81,23 +95,43 @@ fn watch<'a>(
     let (part, metric) = target(elab, train, expr)?;
     let prefer = more.iter().find(|arg| &*label(arg) == "prefer");
     let maximize = match prefer.map(|arg| (arg.value.name(), arg.value.span)) {
-        Some((Some(word), _)) if &*word.text == "high" => true,
-        Some((Some(word), _)) if &*word.text == "low" => false,
+        Some((Some(word), _)) if &*word.text == HIGH => true,
+        Some((Some(word), _)) if &*word.text == LOW => false,
         Some((_, span)) => {
             return Err(elab.fail(Code::E0804, span, "`prefer` is `high` or `low`"));
         }
         None => match direction(elab, train, &metric) {
             Some(maximize) => maximize,
             None => {
-                let message = format!("whether a high or a low `{metric}` is better is not known");
-                let diagnostic = Diagnostic::new(Code::E0808, expr.span, message);
                 let patience = if caller == "stalled" { ", for: …" } else { "" };
                 let help = format!("`{caller}({part}.{metric}{patience}, prefer: high)`, or `prefer: low`");
-                return Err(elab.error(diagnostic.help(help)));
+                return Err(elab.error(nobody_says(&metric, expr.span).help(help)));
             }
         },
     };
     Ok(Watch { part, metric, maximize })
+}
+
+fn nobody_says(metric: &str, span: Span) -> Diagnostic {
+    let message = format!("whether a high or a low `{metric}` is better is not known");
+    Diagnostic::new(Code::E0808, span, message)
+}
+
+/// `preference(watch)` in a schedule: which values of what it watches are better.
+pub(crate) fn preference<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'a>> {
+    let series = bound.value(0);
+    let (Some(watch), Some(train)) = (elab.watched(&series.value).cloned(), elab.resolved.train()) else {
+        return Err(elab.wrong_kind(&series.value, "a series that a schedule watches", series.span));
+    };
+    match direction(elab, train, &watch.metric) {
+        Some(maximize) => Ok(Value::Str(if maximize { HIGH } else { LOW }.into())),
+        None => {
+            let help = format!(
+                "say it in the call, `prefer: \"{HIGH}\"`, or of a function in its file: `let higher_is_better = […]`"
+            );
+            Err(elab.error(nobody_says(&watch.metric, bound.span).help(help)))
+        }
+    }
 }
 
 /// The part and the value that `valid.loss` or `valid.loss.term` names.

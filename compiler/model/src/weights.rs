@@ -137,7 +137,8 @@ impl<'a> Elab<'a> {
             return Err(self.fail(Code::E0403, ty.span, "a tensor's type is needed here: `[channel: 16]`"));
         };
         if *missing {
-            return Err(self.unbuilt(ty.span, "a value that may be missing"));
+            let message = "a weight or buffer has a value everywhere: its type has no `?`";
+            return Err(self.fail(Code::E0701, ty.span, message));
         }
         let dtype = self.dtype(*dtype, ty.span)?.unwrap_or(DType::F32);
         let mut dims = vec![];

@@ -7,7 +7,7 @@ use stmc_base::{Code, Diagnostic, Schema, SourceId, Sources};
 use stmc_data::{Dataset, Samples};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_ir::{Module, Program};
-use stmc_model::{Counts, Request, Resolved, Settings};
+use stmc_model::{Counts, Request, Resolved, Settings, Tuning};
 use stmc_passes::compile::{Gradients, compile};
 use stmc_runtime::Data;
 
@@ -143,6 +143,13 @@ pub fn schema_of(path: impl AsRef<Path>, options: &Options) -> Result<Schema, Er
     let specs = stmc_model::data_sources(&resolved, &settings).map_err(|d| Error::program(&sources, d))?;
     let (schema, opened) = open(&sources, &specs, &main.folder)?;
     with_categories(&sources, &resolved, &specs, schema, &opened, options)
+}
+
+/// What the `tune` block of a file asks for. `None`: it has none.
+pub(crate) fn tuning_of(path: &Path, options: &Options) -> Result<Option<Tuning>, Error> {
+    let (mut sources, main, id) = read_main(path)?;
+    let (resolved, settings) = resolved(&mut sources, id, &beside(&main), options)?;
+    stmc_model::tuning(&resolved, &settings).map_err(|d| Error::program(&sources, d))
 }
 
 pub(crate) fn read_main(path: &Path) -> Result<(Sources, Main, SourceId), Error> {

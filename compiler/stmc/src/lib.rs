@@ -18,6 +18,7 @@ mod front;
 mod import;
 mod run;
 mod summary;
+pub mod tune;
 
 pub use devices::{DeviceKind, device};
 pub use emit::{Stage, Target, emit_stage, emit_target};
@@ -32,3 +33,4 @@ pub use stmc_base::{Code, Diagnostic, Schema, Sources};
 pub use stmc_runtime::adopt::Adopted;
 pub use stmc_runtime::{Outcome, Tensor};
 pub use summary::summary;
+pub use tune::tune;

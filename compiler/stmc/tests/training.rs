@@ -309,3 +309,62 @@ fn of_several_models_one_is_chosen() {
     let again = good(stmc::Again::open(&run, None, &[]));
     assert_eq!(again.compiled.checked.module.name, "Two");
 }
+
+/// One weight that is pulled to 1; a rate of 3 throws it far away.
+const SEARCHED: &str = "
+let frames = 1
+hyper rate: float = 0.1 in [0.05, 0.5, 3]
+hyper power: int = 2 in ints(1, 2)
+model One(past: f32[time, row, col]) -> { w: f32[] } {
+    param w: [] ~ 0
+    { w: w + 0 * mean(past, over: (time, row, col)) }
+}
+assert rate * power != 1, \"this pair is left out\"
+train One on radar {
+    loss      = mean((w - 1) ^ 2)
+    optimizer = Sgd(lr: rate)
+    batch     = 4
+    epochs    = 2
+}
+tune {
+    search   = grid()
+    minimize = valid.loss
+}
+";
+
+#[test]
+fn a_search_goes_on_where_it_was() {
+    let folder = place("tune");
+    let file = write(&folder, SEARCHED);
+    let out = folder.join("search");
+    let told = TrainOptions { out: Some(out.clone()), ..TrainOptions::default() };
+    let mut numbers = vec![];
+    let mut search = |set: &[&str]| {
+        let mut note = |trial: &stmc::tune::Trial, _: &_| numbers.push(trial.number);
+        let tuned = stmc::tune::tune(&file, &options(set), &mut Interpreter::default(), &told, &mut note);
+        (tuned, std::mem::take(&mut numbers))
+    };
+    let (tuned, heard) = search(&[]);
+    let tuned = good(tuned);
+    assert_eq!(heard, [1, 2, 3, 4, 5, 6]);
+    let sets: Vec<String> = tuned.trials.iter().map(|t| format!("{} {}", t.set[0].1, t.set[1].1)).collect();
+    assert_eq!(sets, ["0.05 1", "0.05 2", "0.5 1", "0.5 2", "3 1", "3 2"]);
+    // An assertion fails for one of them; with a rate of 0.5 the first update arrives.
+    let best = tuned.best().expect("some have a value");
+    assert_eq!((best.number, best.value), (3, Some(0.0)));
+    assert_eq!(tuned.trials[3].value, None);
+    // The last two rows are lost, and of the last trial the run: the one is read again, the other done again.
+    let table = out.join("trials.csv");
+    let text = std::fs::read_to_string(&table).unwrap();
+    assert!(text.starts_with("trial,rate,power,valid.loss\n1,0.05,1,"), "{text}");
+    let kept: Vec<&str> = text.lines().take(5).collect();
+    std::fs::write(&table, kept.join("\n") + "\n").unwrap();
+    std::fs::remove_dir_all(out.join("trial-006")).unwrap();
+    let (again, heard) = search(&[]);
+    assert_eq!((good(again).trials, heard), (tuned.trials, vec![5, 6]));
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), text);
+    // Another search does not go on in its folder.
+    let (other, _) = search(&["rate=0.5"]);
+    let Err(error) = other else { panic!("its table has other columns") };
+    assert!(error.to_string().contains("of another search"), "{error}");
+}

@@ -126,6 +126,22 @@ pub(super) fn bind<'a>(
     })
 }
 
+/// The dtype of a field's values where it differs from that in which they are read: `i32?` is read with NaN for gaps.
+pub(crate) fn cast(decl: &ast::DataDecl, name: &str) -> Option<DType> {
+    let field = decl.statements.iter().find_map(|s| match &s.kind {
+        ast::DataKind::Field(field) if &*field.name.text == name => Some(field),
+        _ => None,
+    })?;
+    match &field.ty.kind {
+        ast::TypeKind::Tensor { dtype, missing: true, .. } => match dtype {
+            Some(ast::DType::I32 | ast::DType::U8) => Some(DType::I32),
+            Some(ast::DType::Bool) => Some(DType::Bool),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 // ---------------------------------------------------------------- where it is read from
 
 /// `"name in file"`, `0.01 * "raw"`, `"name"(latitude -> lat)`, `columns(0 .. 187)`. Without any: the field's own name.
@@ -445,13 +461,19 @@ fn values<'a>(
             DType::I32
         }
         Some(other @ (ast::DType::F16 | ast::DType::Bf16)) => {
-            return Err(elab.unbuilt(field.ty.span, &format!("a field of the type `{}`", other.text())));
+            let message = format!("values are `f32`: a field of `{}` is declared `f32`", other.text());
+            return Err(elab.fail(Code::E0902, field.ty.span, message));
         }
     };
-    if dtype != DType::F32 && (*optional || moved) {
-        let what = if moved { "only an `f32` field is scaled" } else { "only `f32?` may be missing" };
-        return Err(elab.fail(Code::E0902, field.ty.span, what));
+    if dtype != DType::F32 && moved {
+        return Err(elab.fail(Code::E0902, field.ty.span, "only an `f32` field is scaled"));
     }
+    if *optional && reading.categories.is_some() {
+        let message = "a category is there in every row: the name of what is unknown is a name too";
+        return Err(elab.fail(Code::E0902, field.ty.span, message));
+    }
+    // Gaps are NaN on the way in, whatever the type.
+    let dtype = if *optional { DType::F32 } else { dtype };
     if variable.dtype == "text" && reading.categories.is_none() {
         let message = format!("`{}` is text in the data", field.name.text);
         let diagnostic = Diagnostic::new(Code::E0902, field.ty.span, message);

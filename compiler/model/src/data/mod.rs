@@ -15,7 +15,7 @@ mod training;
 
 pub(crate) use along::along;
 pub(crate) use around::{Around, around};
-pub(crate) use fields::categories;
+pub(crate) use fields::{cast, categories};
 pub(crate) use physical::{physical, predicted, standard};
 pub(crate) use read::Indexed;
 pub(crate) use samples::sample_parts;

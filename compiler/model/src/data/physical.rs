@@ -17,6 +17,8 @@ pub(crate) struct Transforms<'a> {
 
 struct Transform<'a> {
     depth: usize,
+    /// What is transformed.
+    of: Value<'a>,
     shift: Spanned<'a>,
     scale: Spanned<'a>,
 }
@@ -29,7 +31,8 @@ pub(crate) fn standard<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
     let (x, shift, scale) = (x?, bound.value(1).clone(), bound.value(2).clone());
     if let Some(transforms) = elab.data.as_mut().and_then(|d| d.transforms.as_mut()) {
         let depth = transforms.depth;
-        transforms.found.push(Transform { depth, shift: shift.clone(), scale: scale.clone() });
+        let of = x.value.clone();
+        transforms.found.push(Transform { depth, of, shift: shift.clone(), scale: scale.clone() });
     }
     let moved = combine(elab, BinaryOp::Sub, x, shift, bound.span)?;
     if scale.value.number() == Some(1.0) {
@@ -59,7 +62,14 @@ pub(crate) fn physical<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
     let part = part(elab, bound.raw(0))?;
     let value = elab.spanned(bound.raw(0), &bound.env)?;
     match transforms_of(elab, &part)? {
-        Some(transforms) => undone(elab, value, transforms, bound.span).map(|v| v.value),
+        Some(transforms) => {
+            let of = transforms.first().map(|t| t.of.clone());
+            let value = undone(elab, value, transforms, bound.span)?.value;
+            if let (Value::Tensor(value), Some(Value::Tensor(of))) = (&value, of) {
+                elab.quantities.same.push((*value, of));
+            }
+            Ok(value)
+        }
         None => {
             let message =
                 format!("`{part}` is put together of several transformed fields: there is no one way back");

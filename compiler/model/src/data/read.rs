@@ -10,7 +10,8 @@ use crate::value::{Spanned, Tensor, Value};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::data::{FieldOrigin, Slab, SlabRange};
 use stmc_ir::module::InputRole;
-use stmc_ir::{AxisId, Dim, Type};
+use stmc_ir::ops::Cast;
+use stmc_ir::{AxisId, Dim, Op, Type};
 use stmc_syntax::ast::{self, ExprKind};
 
 /// An index around an expression.
@@ -285,7 +286,14 @@ impl<'a> Elab<'a> {
         let tensor = as_streamed(self, tensor);
         whole.retain(|axis| self.is_declared_periodic(*axis));
         let tensor = self.with_rings(tensor, whole);
-        if field.reading.optional { self.read_missing(tensor, span) } else { Ok(tensor) }
+        if !field.reading.optional {
+            return Ok(tensor);
+        }
+        let read = self.read_missing(tensor, span)?;
+        match super::fields::cast(self.open_data().decl, &field.name) {
+            Some(to) => self.emit(Op::Cast(Cast { to }), &[read], span),
+            None => Ok(read),
+        }
     }
 
     /// A fitted field may have an axis that a function declares: its owner stands behind its name.

@@ -119,17 +119,27 @@ impl<'a> Elab<'a> {
             let diagnostic = Diagnostic::new(Code::E0602, decl.value.span, message);
             return Err(self.error(diagnostic.help(format!("take one step of it: `x[{name}: 0]`"))));
         }
-        self.refuse_missing(initial, "a carry", decl.value.span)?;
         let rings: Vec<AxisId> = self.rings(initial).iter().copied().chain(width.rings).collect();
         let initial = self.expand_to(initial, &ty, span)?;
         let initial = self.with_rings(initial, rings);
+        let mask = match initial.missing.is_some() || width.missing {
+            true => Some(self.full_mask(initial, span)?),
+            false => None,
+        };
         let Frame { builder, kind: FrameKind::Scan(frame) } = &mut self.frames[depth] else {
             unreachable!("scans have a frame")
         };
         let role = Role::Carry(frame.carries.len());
         let input = frame.input(builder, role, ty);
-        frame.carries.push(ScanCarry { key: key.clone(), initial, input, next: None, span });
-        let value = Value::Tensor(Tensor { rings: initial.rings, ..Tensor::plain(input, depth) });
+        frame.carries.push(ScanCarry {
+            key: key.clone(),
+            initial: initial.stored(),
+            input,
+            next: None,
+            span,
+        });
+        let missing = mask.map(|mask| frame.carry_mask(builder, &key, mask, input, span));
+        let value = Value::Tensor(Tensor { rings: initial.rings, missing, ..Tensor::plain(input, depth) });
         self.carried(decl, key, value, scope);
         Ok(())
     }

@@ -10,6 +10,16 @@ use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
 use stmc_ir::{AxisId, Module, Type};
 use stmc_model::{Counts, Request, Resolved, Settings, data_plan, data_sources, elaborate, resolve};
 
+/// The modules of a run's phases.
+pub fn modules(text: &str) -> Vec<Module> {
+    let mut sources = Sources::default();
+    let id = sources.add("program.stm", text);
+    match all_phases(&mut sources, id, text, &[], Request::Train) {
+        Ok(parts) => parts.into_iter().map(|(module, _)| module).collect(),
+        Err(errors) => panic!("{text}\n{}", rendered(&sources, &errors)),
+    }
+}
+
 /// The module and its warnings, or the errors.
 pub type Outcome = Result<(Module, Vec<Diagnostic>), Vec<Diagnostic>>;
 
@@ -28,6 +38,17 @@ fn phases(
     set: &[&str],
     request: Request,
 ) -> Outcome {
+    let parts = all_phases(sources, id, text, set, request)?;
+    Ok(parts.into_iter().next().expect("a run has a phase"))
+}
+
+fn all_phases(
+    sources: &mut Sources,
+    id: stmc_base::SourceId,
+    text: &str,
+    set: &[&str],
+    request: Request,
+) -> Result<Vec<(Module, Vec<Diagnostic>)>, Vec<Diagnostic>> {
     let missing = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let resolved = resolve(sources, id, &missing)?;
     let set: Vec<String> = set.iter().map(|s| s.to_string()).collect();
@@ -37,7 +58,7 @@ fn phases(
     let parts = parts?;
     let pairs: Vec<_> = parts.iter().map(|(module, _)| module).zip(&all).collect();
     let misfits = stmc_model::check_phases(&pairs);
-    if misfits.is_empty() { Ok(parts.into_iter().next().expect("a run has a phase")) } else { Err(misfits) }
+    if misfits.is_empty() { Ok(parts) } else { Err(misfits) }
 }
 
 fn phase(resolved: &Resolved, settings: &Settings, text: &str, request: Request) -> Outcome {

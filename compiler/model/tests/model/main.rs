@@ -8,5 +8,7 @@ mod losses;
 mod missing;
 mod nowcast;
 mod periodic;
+mod phases;
 mod primitives;
 mod training;
+mod units;

@@ -120,6 +120,47 @@ fn values() {
         ("quantile(y, 0.5)", 0.55),
         ("sum(quantile(y, 0.25, over: (row, col)))", 0.7 + 0.3125),
         ("sum(cumsum(fill(y, 0), over: col))", 1.0 + 1.2 + 1.0 + 0.25),
+        // Sums so far are missing as long as nothing was there.
+        ("sum(cumsum(y, over: col))", 1.0 + 1.2 + 1.0 + 0.25),
+        ("f32(count(cumsum(y, over: col)))", 6.0),
+        ("f32(count(cumsum(concat(y, y, y, y, y, y, y, y, y, along: row)[col: 1], over: row)))", 18.0 + 17.0),
+        ("f32(count(cumsum(y[row: 1, col: 1], over: batch)))", 1.0),
+        ("f32(sum(argmax(y, over: col)))", 1.0 + 0.0 + 0.0 + 1.0),
+        ("f32(count(argmax(y[col: 0], over: batch)))", 2.0),
+        ("f32(count(argmax(y + 0 * area, over: col)))", 3.0),
+        ("f32(count(argmax(y[row: 0], over: col)))", 2.0),
+        // In order, what is missing comes last.
+        ("sum(sort(y, over: col)[col: 0])", 1.0 + 0.6 + 0.5 + 0.25),
+        ("f32(count(sort(y, over: col)[col: 1]))", 0.0),
+        ("sum(sort(flatten(y, (row, col) -> channel), over: channel)[channel: 1])", 1.0 + 0.5),
+        ("f32(sum(sort(i32(10 * y), over: row)[row: 0]))", 6.0 + 10.0 + 5.0 + 2.0),
+        // Scans: of what may be missing, with carries and yields that may be.
+        ("sum(scan v in y along col { yield v * 2 })", 4.7),
+        ("f32(count(scan v in y along col { yield v * 2 }))", 4.0),
+        ("sum(scan v in y along col { yield where(is_missing(v), 10, v) })", 2.35 + 40.0),
+        ("sum(scan v in (y * 0 + area) along col { yield v })", 3.0 + 1.0 + 0.5),
+        (
+            "{ let run = scan v in y along col { carry total = 0; total' = total + fill(v, 0) }; sum(run.total) }",
+            2.35,
+        ),
+        // A sum is missing from the first gap on.
+        (
+            "{ let run = scan v in y along col { carry total = 0; total' = total + v; yield total' }; sum(run) }",
+            0.6 + 0.5,
+        ),
+        (
+            "{ let run = scan v in y along col { carry total = 0; total' = total + v; yield total' }; f32(count(run.total)) }",
+            0.0,
+        ),
+        // The last one that was there.
+        (
+            "{ let run = scan v in y along col { carry last = y[col: 0]; last' = where(is_missing(v), last, v); yield last' }; sum(run) }",
+            1.0 + 1.2 + 1.0 + 0.25,
+        ),
+        (
+            "{ let run = scan v in y along row { carry last = area[row: 0]; last' = where(is_missing(v), last, v) }; sum(run.last) }",
+            0.6 + 1.0 + 0.5 + 0.25,
+        ),
     ];
     for (value, expected) in cases {
         let module = module(&program(&format!("loss = mse(q, stop_gradient(q)) + {value}")), Request::Step);

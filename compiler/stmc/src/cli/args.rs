@@ -94,6 +94,19 @@ pub(super) enum Command {
         #[arg(long, value_name = "RUN", conflicts_with = "file")]
         resume: Option<PathBuf>,
     },
+    /// Search over the hypers as the file's `tune` block says: one run for each trial, one after the other
+    #[command(after_help = "Examples:
+  stmc tune nowcast.stm                      trials go to runs/nowcast-tune; begun again, it goes on
+  stmc tune nowcast.stm --set hidden=[32,32] with a hyper fixed
+
+trials.csv in the folder has a row for each trial.")]
+    Tune {
+        /// The model file
+        file: PathBuf,
+        /// The folder of the search [default: runs/<file>-tune]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Evaluate a run's weights on its data, or on another file's
     #[command(after_help = "Example:\n  stmc eval runs/nowcast-1 --on other_region.stm")]
     Eval {

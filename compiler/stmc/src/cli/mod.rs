@@ -8,6 +8,7 @@ mod shell;
 
 use crate::error::{diagnostic_json, render};
 use crate::run::{StepFiles, StepInput};
+use crate::tune::Trial;
 use crate::{Again, Checked, Error, ImportFiles, Options, Stage, Target, TrainOptions};
 use args::{Args, Command, Format, Shared};
 use clap::Parser;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stmc_base::diagnostic::Style;
 use stmc_base::{Code, Schema};
+use stmc_model::Tuning;
+use stmc_runtime::score::digits;
 use stmc_runtime::{Outcome, Watching};
 
 /// Runs the command line of this process.
@@ -63,6 +66,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             done
         }
         Command::Train { file, out, resume } => train(&shared, file.as_deref(), out, resume.as_deref()),
+        Command::Tune { file, out } => tune(&shared, &file, out),
         Command::Eval { run, on } => {
             let again = Again::open(&run, on.as_deref(), &shared.set)?;
             let mut device = crate::device(shared.device, shared.threads)?;
@@ -243,6 +247,39 @@ fn train(
         compiled.train(&mut *device, &options)?
     };
     Ok(finish(&outcome))
+}
+
+fn tune(shared: &Shared, file: &Path, out: Option<PathBuf>) -> Result<ExitCode, Error> {
+    let interrupted = stmc_runtime::signals::interrupted().map_err(|e| Error::World(e.to_string()))?;
+    let options = TrainOptions { out, watch: Watching::Silent, interrupted };
+    let mut device = crate::device(shared.device, shared.threads)?;
+    let mut told = |trial: &Trial, tuning: &Tuning| {
+        let set: Vec<String> = trial.set.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let value =
+            trial.value.map_or("failed".into(), |x| format!("{}.{} {}", tuning.part, tuning.metric, digits(x)));
+        let count = crate::tune::count(tuning);
+        say(&format!("trial {} of {count}: {}: {value}", trial.number, set.join(" ")), shared.message_format);
+    };
+    let tuned = crate::tune(file, &self::options(shared)?, &mut *device, &options, &mut told)?;
+    let path = tuned.path.display();
+    if tuned.interrupted {
+        println!("interrupted; the same command goes on with {path}");
+        return Ok(ExitCode::from(130));
+    }
+    match tuned.best() {
+        Some(best) => {
+            let set: String =
+                best.set.iter().map(|(name, value)| format!(" --set '{name}={value}'")).collect();
+            println!(
+                "the best is trial {}: {}\n  stmc train {}{set}",
+                best.number,
+                best.path.display(),
+                file.display()
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        None => Err(Error::World(format!("{path}: no trial has a value"))),
+    }
 }
 
 fn finish(outcome: &Outcome) -> ExitCode {
