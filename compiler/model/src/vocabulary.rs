@@ -104,8 +104,11 @@ pub const TRAIN: &[Key] = &[
     ("ema", "Evaluation uses averages of the weights: `0.999` of the average stays in each update."),
     ("seed", "First values, order and random masks follow from it; 0 where it is not said."),
     ("start", "Weights to begin with: a file of weights or a run directory."),
-    ("precision", "The least precision of products: `\"f32\"`, or `\"tf32\"` where a device gains by it."),
-    ("math", "`\"exact\"` keeps the order of sums; `\"fast\"` permits to change it."),
+    (
+        "precision",
+        "To what the factors of `dot`, and so of `Linear` and `Conv`, are rounded: `\"f32\"`, `\"tf32\"`, `\"bf16\"` or `\"f16\"`. Sums, weights and all else are f32.",
+    ),
+    ("math", "`\"exact\"`, or `\"fast\"`, which permits another order of sums where a device gains by it."),
     ("stop", "When to end early: `stalled(valid.loss, for: 5 epochs)`."),
     ("keep", "Which checkpoint is the run's result: `best(valid.loss)`."),
     ("save_every", "A checkpoint stays every so often: `10 epochs`, `500 steps`."),

@@ -62,7 +62,9 @@ pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradien
             entry.graph.inputs().into_iter().find_map(float).unwrap_or(false)
         })
         .collect();
-    let mut entry = pipeline::optimize(axes, entry, &wanted);
+    // What is fitted to the data is no part of the model.
+    let train = module.train.as_ref().filter(|_| !entry.name.starts_with("fit"));
+    let mut entry = pipeline::optimize(axes, entry, &wanted, train);
     entry.graph = split_reductions(axes, &entry.graph);
     verify::graph(&entry.graph, &axes.borrow(), "split_reductions");
     entry

@@ -1,5 +1,7 @@
 //! From a graph to a better graph, and from graphs to a program.
 
+pub mod precision;
+
 pub mod autodiff;
 pub mod prune;
 pub mod rebuild;

@@ -77,4 +77,7 @@ impl OpRule for Dot {
     fn cost(&self) -> usize {
         1000
     }
+    fn contracts(&self) -> bool {
+        true
+    }
 }
