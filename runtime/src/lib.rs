@@ -24,6 +24,7 @@ pub mod state;
 pub mod step;
 pub mod tensor;
 pub mod train;
+pub mod update;
 
 pub use config::Config;
 pub use error::{Result, RunError};

@@ -1,8 +1,9 @@
-//! What schedules carry from update to update, and the values of what they watch: all variables of run-time scalars but `STEP` and `UPDATES`.
+//! What schedules carry from update to update, the values of what they watch, and the loss scale: all variables of run-time
+//! scalars but `STEP` and `UPDATES`.
 use crate::session::Moment;
 use std::collections::BTreeMap;
 use stmc_ir::HostExpr;
-use stmc_ir::host::{STEP, UPDATES};
+use stmc_ir::host::{LOSS_SCALE, STEP, UPDATES};
 use stmc_ir::module::{HostState, Module, Watch};
 
 /// The variables by name.
@@ -10,6 +11,19 @@ use stmc_ir::module::{HostState, Module, Watch};
 pub struct Schedules {
     values: BTreeMap<String, f64>,
 }
+
+/// The loss scale at first, by how much it grows after how many good updates, and by how much it falls after a bad one: those
+/// of Micikevicius et al., Mixed Precision Training, as PyTorch's `GradScaler` has them.
+const FIRST: f64 = 65536.0;
+const GROWTH: f64 = 2.0;
+const BACKOFF: f64 = 0.5;
+const INTERVAL: f64 = 2000.0;
+/// Here it stays: 1 over it is still a normal f32.
+const MOST: f64 = 8.507_059_173_023_462e37;
+/// Updates since the scale last changed.
+const GOOD: &str = "loss_scale.good";
+/// Updates that were skipped.
+const SKIPPED: &str = "loss_scale.skipped";
 
 impl Schedules {
     /// As they are before the first update.
@@ -20,7 +34,34 @@ impl Schedules {
             values.insert(watch.variable(), f64::NAN);
             values.insert(watch.count_variable(), 0.0);
         }
+        if module.train.as_ref().is_some_and(|t| t.loss_scale.is_some()) {
+            values
+                .extend([(LOSS_SCALE, FIRST), (GOOD, 0.0), (SKIPPED, 0.0)].map(|(n, x)| (n.to_string(), x)));
+        }
         Schedules { values }
+    }
+
+    /// By what the loss of the next update is scaled, and how many updates were skipped so far. `None`: it is not scaled.
+    pub fn loss_scale(&self) -> Option<(f64, f64)> {
+        Some((*self.values.get(LOSS_SCALE)?, *self.values.get(SKIPPED)?))
+    }
+
+    /// The gradients of a scaled loss were finite.
+    pub fn fitted(&mut self) {
+        let good = self.values[GOOD] + 1.0;
+        let grows = good >= INTERVAL;
+        self.values.insert(GOOD.into(), if grows { 0.0 } else { good });
+        if grows {
+            let grown = (self.values[LOSS_SCALE] * GROWTH).min(MOST);
+            self.values.insert(LOSS_SCALE.into(), grown);
+        }
+    }
+
+    /// A gradient of a scaled loss was not finite.
+    pub fn overflowed(&mut self) {
+        self.values.insert(GOOD.into(), 0.0);
+        self.values.insert(LOSS_SCALE.into(), self.values[LOSS_SCALE] * BACKOFF);
+        self.values.insert(SKIPPED.into(), self.values[SKIPPED] + 1.0);
     }
 
     /// The value of an expression.
@@ -65,6 +106,28 @@ impl Schedules {
 mod tests {
     use super::*;
     use stmc_ir::host::HostBinary;
+
+    #[test]
+    fn a_loss_scale_grows_after_two_thousand_good_updates_and_falls_at_once() {
+        let named = [(LOSS_SCALE, FIRST), (GOOD, 0.0), (SKIPPED, 0.0)];
+        let values = named.map(|(n, x)| (n.to_string(), x)).into_iter().collect();
+        let mut schedules = Schedules { values };
+        (0..1999).for_each(|_| schedules.fitted());
+        assert_eq!(schedules.loss_scale(), Some((65536.0, 0.0)));
+        schedules.fitted();
+        assert_eq!(schedules.loss_scale(), Some((131072.0, 0.0)));
+        schedules.overflowed();
+        schedules.overflowed();
+        assert_eq!(schedules.loss_scale(), Some((32768.0, 2.0)));
+        (0..1999).for_each(|_| schedules.fitted());
+        schedules.overflowed();
+        (0..1999).for_each(|_| schedules.fitted());
+        assert_eq!(schedules.loss_scale(), Some((16384.0, 3.0)), "good updates count anew");
+        (0..2000 * 200).for_each(|_| schedules.fitted());
+        assert_eq!(schedules.loss_scale(), Some((MOST, 3.0)));
+        assert!(f32::MIN_POSITIVE <= (1.0 / MOST) as f32 && MOST.log2() == 126.0);
+        assert_eq!(Schedules::default().loss_scale(), None);
+    }
 
     #[test]
     fn states_go_on_together_and_survive_a_file() {

@@ -1,5 +1,6 @@
 //! Where training stands: with the weights and moments, everything that the next step depends on. Early stopping and the
 //! choice of the best weights are functions of it.
+use crate::update::Applied;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stmc_ir::module::{Resets, Train, Watch};
@@ -7,7 +8,7 @@ use stmc_ir::module::{Resets, Train, Watch};
 /// How far training has come.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Updates done.
+    /// Updates done, skipped ones among them.
     pub step: u64,
     /// The phase that the next update belongs to, from 0.
     pub phase: u64,
@@ -70,15 +71,17 @@ pub enum Ending {
 
 impl State {
     /// Counts an update whose loss terms were these. Whether it ended an epoch.
-    pub fn advance(&mut self, train: &Train, terms: &[f64]) -> bool {
+    pub fn advance(&mut self, train: &Train, terms: &[f64], applied: Applied) -> bool {
         self.sums.resize(terms.len(), 0.0);
         for (sum, term) in self.sums.iter_mut().zip(terms) {
             *sum += term;
         }
         self.step += 1;
         self.done += 1;
-        self.clock.schedules += 1;
-        self.clock.rules += 1;
+        if applied == Applied::Made {
+            self.clock.schedules += 1;
+            self.clock.rules += 1;
+        }
         self.batch += 1;
         self.batch >= train.steps_per_epoch as u64 || self.done >= train.steps as u64
     }
@@ -155,7 +158,7 @@ mod tests {
         };
         let mut state = State::default();
         for value in values {
-            assert!(state.advance(&train, &[1.0]));
+            assert!(state.advance(&train, &[1.0], Applied::Made));
             // A state goes through its file between any two epochs.
             let text = serde_json::to_string(&state).unwrap();
             assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
@@ -181,6 +184,8 @@ mod tests {
             ema: None,
             start: None,
             save_every: None,
+            precision: stmc_ir::Precision::F32,
+            loss_scale: None,
             resets: Resets::default(),
             rate: None,
             metrics: vec![],

@@ -7,6 +7,7 @@ use crate::error::{Result, RunError};
 use crate::import::{self, Map, Wanted};
 use crate::session::{Moment, Session};
 use crate::tensor::{Named, Tensor};
+use crate::update::Update;
 use stmc_ir::Program;
 use stmc_ir::module::{InputRole, OutputRole};
 use stmc_ir::program::{BufferId, Entry};
@@ -33,8 +34,7 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
     let train = session.required("train")?;
     let entry = session.at(train);
     load_batch(session, entry, given, map)?;
-    let apply = if count > 0 { Some(session.required("apply")?) } else { None };
-    let accumulate = session.entry("accumulate");
+    let update = if count > 0 { Some(Update::new(session)?) } else { None };
     let mut results: Named = vec![];
     for n in 0..count.max(1) {
         let moment = Moment { step: n, updates: n, pass: n as u32 };
@@ -50,16 +50,14 @@ pub fn run(session: &mut Session<'_>, given: &Named, map: &Map, count: u64) -> R
                 );
             }
         }
-        let Some(apply) = apply else { break };
+        let Some(update) = update else { break };
         results.push((format!("loss_before_step_{}", n + 1), loss));
         // A program that accumulates takes the mean over its micro-steps: here all of them see the same batch.
-        if let (Some(add), Some(settings)) = (accumulate, &session.module.train) {
-            for _ in 0..settings.accumulate {
-                session.run(add, moment)?;
-            }
+        let micro = session.module.train.as_ref().map_or(1, |settings| settings.accumulate);
+        for _ in 0..micro {
+            update.accumulate(session, moment)?;
         }
-        session.run(apply, moment)?;
-        session.schedules.advance(&session.module.states, moment);
+        update.apply(session, moment)?;
         for (kind, tensors) in [("after", session.weights()?), ("average", session.averages()?)] {
             results.extend(tensors.into_iter().map(|(path, t)| (format!("{kind}_{}.{path}", n + 1), t)));
         }

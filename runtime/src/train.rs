@@ -13,6 +13,7 @@ use crate::score::{Score, digits};
 use crate::session::{Moment, Session};
 use crate::state::{Ending, State};
 use crate::tensor::Named;
+use crate::update::{Applied, Update};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_data::{Loader, Position};
+use stmc_ir::Precision;
 use stmc_ir::module::{OutputRole, Resets, Train, Watch};
 use stmc_ir::program::BufferId;
 
@@ -32,7 +34,7 @@ pub struct Trainer<'s, 'a> {
     folder: RunFolder,
     state: State,
     feeds: Feeds,
-    entries: Entries,
+    update: Update,
     terms: Vec<Term>,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
@@ -98,13 +100,6 @@ struct Feeds {
     epoch: Vec<(String, Feed)>,
     /// Evaluated at the end.
     test: Option<Feed>,
-}
-
-struct Entries {
-    /// Adds the gradients of a micro-step to their sums. `None`: an update has one micro-step.
-    accumulate: Option<usize>,
-    /// Takes the gradients, or their sums, which it clears.
-    apply: usize,
 }
 
 struct Term {
@@ -199,7 +194,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
             state.ending = (state.done >= train.steps as u64).then_some(Ending::Done);
         }
         let feeds = Feeds::new(session, data, train)?;
-        let entries = Entries { accumulate: session.entry("accumulate"), apply: session.required("apply")? };
+        let update = Update::new(session)?;
         let terms = session.at(feeds.train.entry).outputs.iter().filter_map(|port| match &port.role {
             OutputRole::Loss { name, span } => {
                 Some(Term { name: name.clone(), span: *span, buffer: port.buffer })
@@ -225,7 +220,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
             folder,
             state,
             feeds,
-            entries,
+            update,
             progress,
             interrupted: options.interrupted.clone(),
             began: now,
@@ -269,8 +264,8 @@ impl<'s, 'a> Trainer<'s, 'a> {
             if self.interrupted.load(Ordering::Relaxed) {
                 return Ok(false);
             }
-            let terms = self.update(&mut stream, accumulate)?;
-            let closes = self.state.advance(self.train, &terms);
+            let (terms, applied) = self.update(&mut stream, accumulate)?;
+            let closes = self.state.advance(self.train, &terms, applied);
             self.state.seconds = before + self.began.elapsed().as_secs_f64();
             self.progress.step(self.state.epoch, self.state.done, terms.iter().sum());
             if self.state.batch.is_multiple_of(every) {
@@ -289,7 +284,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
     }
 
     /// One update. The terms of the loss before it, means over its micro-steps.
-    fn update(&mut self, stream: &mut Stream, accumulate: usize) -> Result<Vec<f64>> {
+    fn update(&mut self, stream: &mut Stream, accumulate: usize) -> Result<(Vec<f64>, Applied)> {
         let (step, clock) = (self.state.step, self.state.clock);
         let moment = |micro: usize| {
             let pass = (step * accumulate as u64 + micro as u64) as u32;
@@ -303,18 +298,23 @@ impl<'s, 'a> Trainer<'s, 'a> {
             for (sum, term) in terms.iter_mut().zip(&self.terms) {
                 let value = self.session.number(term.buffer)?;
                 if !value.is_finite() {
-                    return Err(not_a_number(term, value, &self.state).into());
+                    return Err(not_a_number(term, value, &self.state, self.train.precision).into());
                 }
                 *sum += value / accumulate as f64;
             }
-            if let Some(add) = self.entries.accumulate {
-                self.session.run(add, moment(micro))?;
-            }
+            self.update.accumulate(self.session, moment(micro))?;
         }
-        self.session.run(self.entries.apply, moment(0))?;
-        self.rate = self.session.rate(clock.schedules);
-        self.session.schedules.advance(&self.session.module.states, moment(0));
-        Ok(terms)
+        // The rate that this update has, before schedules go on.
+        let rate = self.session.rate(clock.schedules);
+        let applied = self.update.apply(self.session, moment(0))?;
+        match (applied, self.session.schedules.loss_scale()) {
+            (Applied::Made, _) => self.rate = rate,
+            (Applied::Skipped, Some((scale, _))) if scale < LEAST_SCALE => {
+                return Err(hopeless(&self.terms[0], &self.state).into());
+            }
+            (Applied::Skipped, _) => {}
+        }
+        Ok((terms, applied))
     }
 
     fn close_epoch(&mut self, life: Life) -> Result<()> {
@@ -390,13 +390,17 @@ impl<'s, 'a> Trainer<'s, 'a> {
         self.folder.append(&line)
     }
 
-    /// The learning rate of the last update, and the terms of the loss if there are several.
+    /// The learning rate of the last update, the loss scale, and the terms of the loss if there are several.
     fn describe(&self, line: &mut Value, terms: &[f64]) {
         if self.phases > 1 {
             line["phase"] = (self.state.phase + 1).into();
         }
         if let Some(rate) = self.rate {
             line["rate"] = rate.into();
+        }
+        if let Some((scale, skipped)) = self.session.schedules.loss_scale() {
+            line["scale"] = scale.into();
+            line["skipped"] = (skipped as u64).into();
         }
         if terms.len() > 1 {
             let named = self.terms.iter().zip(terms).map(|(term, x)| (term.name.clone(), Value::from(*x)));
@@ -483,9 +487,11 @@ pub fn read_fits(run: &std::path::Path, phase: u64) -> Result<crate::tensor::Nam
     if file.exists() { crate::tensor::read(&file) } else { Ok(vec![]) }
 }
 
+/// A loss scale below this one saves no gradient: something else is wrong.
+const LEAST_SCALE: f64 = 1.0 / 16384.0;
 const REMEDY: &str = "a smaller learning rate or `clip = norm(1.0)` often helps";
 
-fn not_a_number(term: &Term, value: f64, state: &State) -> Diagnostic {
+fn not_a_number(term: &Term, value: f64, state: &State, precision: Precision) -> Diagnostic {
     let what = if value.is_nan() { "not a number" } else { "infinite" };
     let (step, epoch) = (state.step + 1, state.epoch + 1);
     let message = format!("the loss term `{}` is {what} at step {step}, in epoch {epoch}", term.name);
@@ -495,6 +501,20 @@ fn not_a_number(term: &Term, value: f64, state: &State) -> Diagnostic {
         }
         _ => REMEDY,
     };
+    let range = match precision {
+        Precision::F16 => "; f16 ends at 65504, `precision = \"bf16\"` has the range of f32",
+        _ => "",
+    };
+    Diagnostic::new(Code::E0806, term.span, message).help(format!("{help}{range}"))
+}
+
+/// The gradients of no scale were finite.
+fn hopeless(term: &Term, state: &State) -> Diagnostic {
+    let (step, epoch) = (state.step + 1, state.epoch + 1);
+    let message = format!(
+        "the gradient is infinite or not a number at step {step}, in epoch {epoch}, whatever the loss is scaled by"
+    );
+    let help = "look for `sqrt` and `/` at zero, whose gradient is infinite; `precision = \"bf16\"` has the range of f32";
     Diagnostic::new(Code::E0806, term.span, message).help(help)
 }
 

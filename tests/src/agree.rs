@@ -40,6 +40,8 @@ enum Scale {
 
 /// Moved, compared or counted: the very same bits.
 pub const EXACT: Tolerance = Tolerance { processor: 0.0, graphics: 0.0, scale: Scale::Element };
+/// The same, but that graphics cards may take a subnormal number for 0.
+pub const FLUSHED: Tolerance = Tolerance { processor: 0.0, graphics: 1.2e-38, scale: Scale::Element };
 /// One or two roundings to f32 (2^-24 each). WGSL allows a division 2.5 units in the last place, a square root 4.5.
 pub const ROUNDED: Tolerance = Tolerance { processor: 3e-7, graphics: 6e-7, scale: Scale::Element };
 /// Elementary functions: 4 units in the last place here. WGSL owes sin and cos 2^-11, tanh 1e-5 and exp(x) 3 + 2|x| units.

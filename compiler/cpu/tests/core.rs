@@ -16,7 +16,7 @@ fn signatures(core: Core) -> Vec<Vec<DType>> {
     match core.class() {
         Class::Number | Class::Compare => of(&all[..2]),
         Class::Float | Class::Bits => of(&all[..1]),
-        Class::Int => of(&all[1..2]),
+        Class::Int | Class::OfBits => of(&all[1..2]),
         Class::Truth => of(&all[2..]),
         Class::Choose => all.iter().map(|&dtype| vec![DType::Bool, dtype, dtype]).collect(),
         Class::Cast => {

@@ -100,6 +100,7 @@ pub(crate) fn instruction(emit: &Emit<'_>, core: Core, dtype: DType, args: &[Val
         Core::ToI32 if dtype == DType::Bool => select(emit, a, emit.int(1), emit.int(0)),
         Core::ToI32 => saturate(emit, a),
         Core::Bits => emit.bits_as(a, DType::I32),
+        Core::FromBits => emit.bits_as(a, DType::F32),
     }
 }
 

@@ -6,6 +6,8 @@ use serde::Serialize;
 pub const STEP: &str = "step";
 /// The variable of update rules: updates made with their state, 0 at the first. It begins anew when a phase resets the state.
 pub const UPDATES: &str = "updates";
+/// The variable of `precision = "f16"`: by what the loss is multiplied while gradients are taken.
+pub const LOSS_SCALE: &str = "loss_scale";
 
 /// A scalar expression.
 #[derive(Clone, PartialEq, Debug, Serialize)]

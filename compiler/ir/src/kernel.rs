@@ -203,6 +203,8 @@ pub enum Class {
     Cast,
     /// f32 to i32.
     Bits,
+    /// i32 to f32.
+    OfBits,
 }
 
 cores! {
@@ -239,6 +241,7 @@ cores! {
     ToF32(1): "to_f32", Class::Cast, "From i32 (rounded) or bool (0 or 1).";
     ToI32(1): "to_i32", Class::Cast, "From f32 (towards zero, saturating, NaN to 0) or bool.";
     Bits(1): "bits", Class::Bits, "The bits of an f32 as an i32.";
+    FromBits(1): "from_bits", Class::OfBits, "The f32 of these bits.";
 }
 
 impl Core {
@@ -256,6 +259,7 @@ impl Core {
             Class::Truth => (same && args[0] == DType::Bool).then_some(DType::Bool),
             Class::Choose => (args[0] == DType::Bool && args[1] == args[2]).then_some(args[1]),
             Class::Bits => (args[0] == DType::F32).then_some(DType::I32),
+            Class::OfBits => (args[0] == DType::I32).then_some(DType::F32),
             Class::Cast if self == Core::ToF32 => (args[0] != DType::F32).then_some(DType::F32),
             Class::Cast => (args[0] != DType::I32).then_some(DType::I32),
         }

@@ -147,7 +147,7 @@ fn eval_core(core: Core, types: &[DType], bits: &[u32]) -> u32 {
                 bits[0]
             }
         }
-        Core::Bits => bits[0],
+        Core::Bits | Core::FromBits => bits[0],
     }
 }
 

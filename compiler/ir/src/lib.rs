@@ -12,6 +12,7 @@ pub mod interpret;
 pub mod data;
 pub mod host;
 pub mod module;
+pub mod precision;
 
 // Kernels, and how an op says what it computes.
 pub mod kernel;
@@ -33,5 +34,6 @@ pub use host::HostExpr;
 pub use kernel::Kernel;
 pub use module::Module;
 pub use ops::{Misfit, Op};
+pub use precision::Precision;
 pub use program::Program;
 pub use types::{Axes, AxisId, DType, Dim, Type};

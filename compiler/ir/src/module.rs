@@ -3,6 +3,7 @@
 use crate::data::DataPlan;
 use crate::graph::{Graph, NodeId};
 use crate::host::HostExpr;
+use crate::precision::Precision;
 use crate::types::{Axes, AxisId, Type};
 use serde::Serialize;
 use stmc_base::{Span, define_id};
@@ -27,7 +28,7 @@ pub struct Module {
     pub axes: Axes,
     /// Weights in order of their paths' declaration.
     pub params: Vec<Param>,
-    /// Run-time scalars, in f64 on the host. Variables are `STEP`, `UPDATES`, those of `states`, and of what schedules watch:
+    /// Run-time scalars, in f64 on the host. Variables are `STEP`, `UPDATES`, `LOSS_SCALE`, those of `states`, and of what schedules watch:
     /// `valid.loss`, its latest value (NaN at first), and `count(valid.loss)`, how many there were.
     pub scalars: Vec<HostExpr>,
     /// What schedules carry from update to update.
@@ -149,7 +150,7 @@ pub enum Combine {
 }
 
 /// The `train` block.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Train {
     /// Samples in an update.
     pub batch: usize,
@@ -174,6 +175,10 @@ pub struct Train {
     pub start: Option<Start>,
     /// A checkpoint that stays, every so many updates. `None`: only the last and the best stay.
     pub save_every: Option<usize>,
+    /// To what the operands of contractions are rounded.
+    pub precision: Precision,
+    /// By what gradients are multiplied on their way. `None`: by nothing, they are rounded to formats of the range of f32.
+    pub loss_scale: Option<LossScale>,
     /// What begins anew with this phase of the run; nothing if it is the first.
     pub resets: Resets,
     /// The learning rate of the last rule, for reports: index into `Module::scalars`. `None`: it has no `lr`.
@@ -186,6 +191,15 @@ pub struct Train {
     pub keep: Option<Watch>,
     /// What schedules watch.
     pub watched: Vec<Watch>,
+}
+
+/// The factor of dynamic loss scaling, which the run adapts: the variable `LOSS_SCALE` of run-time scalars.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LossScale {
+    /// It itself.
+    pub scale: ScalarId,
+    /// 1 over it.
+    pub inverse: ScalarId,
 }
 
 /// What begins anew with a phase. All else goes on.

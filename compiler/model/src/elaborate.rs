@@ -231,6 +231,7 @@ fn module<'a>(
     if train.is_some() {
         warn_of_dead_weights(elab, &work);
     }
+    let loss_scale = settings.as_ref().and_then(|s| train::loss_scale(elab, s.precision));
     let train = settings.zip(rules).map(|(s, Rules { optimizers, rate })| Train {
         batch: s.batch,
         epochs: s.epochs,
@@ -243,6 +244,8 @@ fn module<'a>(
         ema: s.ema,
         start: s.start,
         save_every: s.save_every,
+        precision: s.precision,
+        loss_scale,
         resets: elab.settings.resets,
         rate,
         metrics,

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::NodeId;
-use stmc_ir::Op;
-use stmc_ir::module::{Clip, InputRole, Metric, OutputRole, Stalled, Start, Watch};
+use stmc_ir::host::{HostBinary, HostExpr, LOSS_SCALE};
+use stmc_ir::module::{Clip, InputRole, LossScale, Metric, OutputRole, Stalled, Start, Watch};
 use stmc_ir::ops::Scalar;
+use stmc_ir::{Op, Precision};
 use stmc_syntax::ast::{self, ExprKind};
 
 /// What the block sets, but for what needs the model.
@@ -23,6 +24,7 @@ pub(crate) struct Plan {
     pub seed: u64,
     pub clip: Option<Clip>,
     pub ema: Option<f64>,
+    pub precision: Precision,
     pub start: Option<Start>,
     pub save_every: Option<usize>,
     pub stop: Option<Watched<Stalled>>,
@@ -76,14 +78,30 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, samples: 
     let length = RunLength { steps_per_epoch, steps: elab.settings.run.unwrap_or(steps) };
     elab.length = Some(length);
     let seed = seed(elab, train)?;
-    precision(elab, train)?;
+    let precision = precision(elab, train)?;
+    // There is nothing to choose: sums have one order.
+    one_of(elab, train, "math", &["exact", "fast"])?;
     let clip = key(elab, train, "clip").map(|e| clip(elab, e)).transpose()?;
     let ema = key(elab, train, "ema").map(|e| ema(elab, e)).transpose()?;
     let start = key(elab, train, "start").map(|e| start(elab, e)).transpose()?;
     let save_every = key(elab, train, "save_every").map(|e| span_of_steps(elab, e)).transpose()?;
     let stop = key(elab, train, "stop").map(|e| watch::stalled(elab, train, e)).transpose()?;
     let keep = key(elab, train, "keep").map(|e| watch::best(elab, train, e)).transpose()?;
-    Ok(Plan { batch, accumulate, epochs, length, steps, seed, clip, ema, start, save_every, stop, keep })
+    Ok(Plan {
+        batch,
+        accumulate,
+        epochs,
+        length,
+        steps,
+        seed,
+        clip,
+        ema,
+        precision,
+        start,
+        save_every,
+        stop,
+        keep,
+    })
 }
 
 /// `steps` stands in place of `epochs`. A `--set` of one goes before the other in the file.
@@ -134,29 +152,44 @@ fn count<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str, default
     }
 }
 
-/// What these keys permit, this compiler does not need: f32 is as exact as any, and the order of sums is fixed.
-const PERMITTED: [(&str, &[&str]); 2] = [("precision", &["f32", "tf32"]), ("math", &["exact", "fast"])];
-/// What `precision` may say some day.
-const HALVES: [&str; 2] = ["bf16", "f16"];
+/// `"bf16"`
+fn precision<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<Precision> {
+    let names: Vec<&str> = Precision::ALL.iter().map(|p| p.name()).collect();
+    let chosen = one_of(elab, train, "precision", &names)?;
+    Ok(chosen.map_or(Precision::default(), |n| Precision::ALL[n]))
+}
 
-fn precision<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl) -> Eval<()> {
-    for (name, permitted) in PERMITTED {
-        let Some(expr) = key(elab, train, name) else { continue };
-        let top = elab.tops[0].clone();
-        match elab.eval(expr, &top)? {
-            Value::Str(s) if permitted.contains(&&*s) => {}
-            Value::Str(s) if name == "precision" && HALVES.contains(&&*s) => {
-                let message = format!("`precision = \"{s}\"` is not built yet");
-                let help = "`\"f32\"` trains the same model at least as exactly, in about twice the memory";
-                return Err(elab.error(Diagnostic::new(Code::E0409, expr.span, message).help(help)));
-            }
-            _ => {
-                let message = format!("`{name}` is one of {}", names::listed(permitted.iter().copied()));
-                return Err(elab.fail(Code::E0804, expr.span, message));
-            }
+/// Which of these words a key has. `None`: it is not given.
+fn one_of<'a>(
+    elab: &mut Elab<'a>,
+    train: &'a ast::TrainDecl,
+    name: &str,
+    words: &[&str],
+) -> Eval<Option<usize>> {
+    let Some(expr) = key(elab, train, name) else { return Ok(None) };
+    let top = elab.tops[0].clone();
+    let found = match elab.eval(expr, &top)? {
+        Value::Str(s) => words.iter().position(|w| **w == *s),
+        _ => None,
+    };
+    match found {
+        Some(n) => Ok(Some(n)),
+        None => {
+            let quoted: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
+            let all = names::listed(quoted.iter().map(String::as_str));
+            Err(elab.fail(Code::E0804, expr.span, format!("`{name}` is one of {all}")))
         }
     }
-    Ok(())
+}
+
+/// What f16 needs so that small gradients do not become 0.
+pub(crate) fn loss_scale(elab: &mut Elab<'_>, precision: Precision) -> Option<LossScale> {
+    if precision != Precision::F16 {
+        return None;
+    }
+    let scale = HostExpr::var(LOSS_SCALE);
+    let inverse = HostExpr::binary(HostBinary::Div, HostExpr::Const(1.0), scale.clone());
+    Some(LossScale { scale: elab.host_scalar(scale), inverse: elab.host_scalar(inverse) })
 }
 
 /// `0.999`

@@ -117,8 +117,11 @@ const PHASE: &[Key] = &[
     ("accumulate", "Batches whose gradients are added up before an update."),
     ("clip", "What limits the gradient: `norm(1.0)` or `value(0.5)`."),
     ("stop", "When to end early: `stalled(valid.loss, for: 5 epochs)`."),
-    ("precision", "The least precision of products: `\"f32\"`, or `\"tf32\"` where a device gains by it."),
-    ("math", "`\"exact\"` keeps the order of sums; `\"fast\"` permits to change it."),
+    (
+        "precision",
+        "To what the factors of `dot`, and so of `Linear` and `Conv`, are rounded: `\"f32\"`, `\"tf32\"`, `\"bf16\"` or `\"f16\"`. Sums, weights and all else are f32.",
+    ),
+    ("math", "`\"exact\"`, or `\"fast\"`, which permits another order of sums where a device gains by it."),
 ];
 
 /// The keys of `train` that hold for the whole run.

@@ -66,7 +66,10 @@ fn row(op: Scalar) -> Row {
         Scalar::Or => Is("Or"),
         Scalar::Not => Is("Not"),
         Scalar::Where => Is("Where"),
-        Scalar::Stop => Same,
+        op if op.only_for_gradients() => Same,
+        Scalar::RoundF16 => Made(|w, x| w.through(x[0], element::FLOAT16)),
+        Scalar::RoundBf16 => Made(|w, x| w.through(x[0], element::BFLOAT16)),
+        Scalar::RoundTf32 => Made(tf32),
         Scalar::Atan2 => Made(atan2),
         // exp(y ln x), but x^0 is 1 for every x; `Pow` takes negative x.
         Scalar::Power => Made(|w, x| {
@@ -78,6 +81,7 @@ fn row(op: Scalar) -> Row {
             w.call("Where", &[&none, &one, &power])
         }),
         Scalar::Order => Made(order),
+        _ => unreachable!("the row above takes what is for gradients alone"),
     }
 }
 
@@ -110,6 +114,41 @@ impl Writer {
 
     pub(crate) fn cast_to(&mut self, x: &str, element: i32) -> String {
         self.node("Cast", &[x], vec![int("to", i64::from(element))])
+    }
+
+    /// A number as a narrower format has it.
+    fn through(&mut self, x: &str, format: i32) -> String {
+        let narrow = self.cast_to(x, format);
+        self.cast_to(&narrow, element::FLOAT)
+    }
+
+    /// The exponent `e` of a positive normal number, and 2^e: looked for by the logarithm and put right by comparison.
+    fn exponent(&mut self, plain: &str) -> (String, String) {
+        const LEAST: i32 = -126;
+        const MOST: i32 = 127;
+        // A table of powers: `Pow` need not be exact.
+        let table = (LEAST..=MOST).flat_map(|e| (2f64.powi(e) as f32).to_le_bytes()).collect();
+        let table = self.constant(element::FLOAT, &[(MOST - LEAST + 1) as usize], table);
+        let (least, most) = (self.integer(LEAST), self.integer(MOST));
+        let power = |w: &mut Writer, e: &str| {
+            let place = w.call("Sub", &[e, &least]);
+            w.node("Gather", &[&table, &place], vec![int("axis", 0)])
+        };
+        let (log, scale) = (self.call("Log", &[plain]), self.number(std::f32::consts::LOG2_E));
+        let log = self.call("Mul", &[&log, &scale]);
+        let log = self.call("Floor", &[&log]);
+        let guess = self.cast_to(&log, element::INT32);
+        let guess = self.call("Max", &[&guess, &least]);
+        let guess = self.call("Min", &[&guess, &most]);
+        let guessed = power(self, &guess);
+        let ratio = self.call("Div", &[plain, &guessed]);
+        let (unit, one, two) = (self.integer(1), self.number(1.0), self.number(2.0));
+        let (above, below) = (self.call("Less", &[&ratio, &one]), self.call("LessOrEqual", &[&two, &ratio]));
+        let (up, down) = (self.call("Add", &[&guess, &unit]), self.call("Sub", &[&guess, &unit]));
+        let raised = self.call("Where", &[&below, &up, &guess]);
+        let exponent = self.call("Where", &[&above, &down, &raised]);
+        let exact = power(self, &exponent);
+        (exponent, exact)
     }
 
     /// Whether the sign of a number is that of -1; the sign of a zero counts.
@@ -149,11 +188,8 @@ fn atan2(w: &mut Writer, x: &[&str]) -> String {
 }
 
 /// The bits of |x|, with their complement for negative x; the largest i32 for NaN. There is no operator that gives the bits of
-/// a number: they are its exponent `e`, looked for by the logarithm and put right by comparison, and |x| / 2^e - 1, which is
-/// exact. Below the normal numbers they count steps of 2^-149.
+/// a number: they are its exponent `e` and |x| / 2^e - 1, which is exact. Below the normal numbers they count steps of 2^-149.
 fn order(w: &mut Writer, x: &[&str]) -> String {
-    const LEAST: i32 = -126;
-    const MOST: i32 = 127;
     let x = x[0];
     let size = w.call("Abs", &[x]);
     let infinity = w.number(f32::INFINITY);
@@ -163,28 +199,7 @@ fn order(w: &mut Writer, x: &[&str]) -> String {
     let odd = w.call("Or", &[&nan, &endless]);
     let odd = w.call("Or", &[&odd, &small]);
     let plain = w.call("Where", &[&odd, &one, &size]);
-    // A table of powers: `Pow` need not be exact.
-    let table = (LEAST..=MOST).flat_map(|e| (2f64.powi(e) as f32).to_le_bytes()).collect();
-    let table = w.constant(element::FLOAT, &[(MOST - LEAST + 1) as usize], table);
-    let (least, most) = (w.integer(LEAST), w.integer(MOST));
-    let power = |w: &mut Writer, e: &str| {
-        let place = w.call("Sub", &[e, &least]);
-        w.node("Gather", &[&table, &place], vec![int("axis", 0)])
-    };
-    let (log, scale) = (w.call("Log", &[&plain]), w.number(std::f32::consts::LOG2_E));
-    let log = w.call("Mul", &[&log, &scale]);
-    let log = w.call("Floor", &[&log]);
-    let guess = w.cast_to(&log, element::INT32);
-    let guess = w.call("Max", &[&guess, &least]);
-    let guess = w.call("Min", &[&guess, &most]);
-    let guessed = power(w, &guess);
-    let ratio = w.call("Div", &[&plain, &guessed]);
-    let (unit, two) = (w.integer(1), w.number(2.0));
-    let (above, below) = (w.call("Less", &[&ratio, &one]), w.call("LessOrEqual", &[&two, &ratio]));
-    let (up, down) = (w.call("Add", &[&guess, &unit]), w.call("Sub", &[&guess, &unit]));
-    let raised = w.call("Where", &[&below, &up, &guess]);
-    let exponent = w.call("Where", &[&above, &down, &raised]);
-    let exact = power(w, &exponent);
+    let (exponent, exact) = w.exponent(&plain);
     let fraction = w.call("Div", &[&plain, &exact]);
     let fraction = w.call("Sub", &[&fraction, &one]);
     let steps = w.number(8_388_608.0);
@@ -209,4 +224,20 @@ fn order(w: &mut Writer, x: &[&str]) -> String {
     let key = w.call("Where", &[&negative, &complement, &bits]);
     let last = w.integer(i32::MAX);
     w.call("Where", &[&nan, &last, &key])
+}
+
+/// x with 11 binary digits. No operator of ONNX has this format, but f16 has as many between 1 and 2. What is below the normal
+/// numbers stays as it is.
+fn tf32(w: &mut Writer, x: &[&str]) -> String {
+    let x = x[0];
+    let size = w.call("Abs", &[x]);
+    let (normal, largest, one) = (w.number(f32::MIN_POSITIVE), w.number(f32::MAX), w.number(1.0));
+    let (enough, finite) = (w.call("LessOrEqual", &[&normal, &size]), w.call("LessOrEqual", &[&size, &largest]));
+    let usual = w.call("And", &[&enough, &finite]);
+    let plain = w.call("Where", &[&usual, &size, &one]);
+    let (_, exact) = w.exponent(&plain);
+    let fraction = w.call("Div", &[x, &exact]);
+    let rounded = w.through(&fraction, element::FLOAT16);
+    let rounded = w.call("Mul", &[&rounded, &exact]);
+    w.call("Where", &[&usual, &rounded, x])
 }

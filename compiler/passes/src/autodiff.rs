@@ -10,7 +10,7 @@ use crate::scan::tape::is_kept;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stmc_ir::module::{EntryGraph, InputRole, OutputRole};
-use stmc_ir::ops::{Rename, Scalar, Scan, ScanResult, Site};
+use stmc_ir::ops::{Rename, Scan, ScanResult, Site};
 use stmc_ir::{AxisId, Builder, DType, Graph, Node, NodeId, Op};
 
 /// Appends the gradients of the sum of the entry's losses by these inputs (indices into `entry.inputs`). An
@@ -54,10 +54,10 @@ pub fn differentiate(
     (b.finish(outputs), found)
 }
 
-/// The graph without `stop`: once gradients are there it means nothing.
+/// The graph without `stop` and its like: once gradients are there they mean nothing.
 pub fn release(axes: &SharedAxes, graph: &Graph) -> Graph {
     rebuild(axes, graph, |b, _, node| match &node.op {
-        Op::Scalar(Scalar::Stop) => node.args[0],
+        Op::Scalar(op) if op.only_for_gradients() => b.expand_to(node.args[0], &node.ty),
         Op::Scan(scan) => {
             let body = release(axes, &scan.body);
             b.must(Op::Scan(Arc::new(Scan { body, ..(**scan).clone() })), &node.args)

@@ -50,7 +50,9 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
 
 /// The entry after all graph passes; `train` with its gradients.
 pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradients: Gradients) -> EntryGraph {
-    let mut entry = pipeline::optimize(axes, entry, &wanted(module, entry, gradients));
+    // What is fitted to the data is no part of the model.
+    let train = module.train.as_ref().filter(|_| !entry.name.starts_with("fit"));
+    let mut entry = pipeline::optimize(axes, entry, &wanted(module, entry, gradients), train);
     entry.graph = split_reductions(axes, &entry.graph);
     verify::graph(&entry.graph, &axes.borrow(), "split_reductions");
     entry

@@ -1,6 +1,8 @@
 //! From a graph to a better graph, and from graphs to a program.
 
 // Over graphs, in an order that `pipeline` says.
+pub mod precision;
+
 pub mod autodiff;
 pub mod prune;
 pub mod scan;

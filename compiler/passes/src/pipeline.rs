@@ -1,12 +1,13 @@
 //! The order of the passes over a graph: one list, with a reason on each line. The verifier runs after each.
 use crate::autodiff::{autodiff, release};
+use crate::precision::precision;
 use crate::prune::prune;
 use crate::rebuild::SharedAxes;
 use crate::scan::hoist::hoist;
 use crate::scan::sink::sink;
 use crate::scan::tape::tape;
 use crate::simplify::simplify;
-use stmc_ir::module::EntryGraph;
+use stmc_ir::module::{EntryGraph, Train};
 use stmc_ir::{Graph, verify};
 
 /// A pass over the graph of an entry.
@@ -25,10 +26,13 @@ enum Run {
     Training(fn(&SharedAxes, &Graph) -> Graph),
     /// Appends the gradients.
     Autodiff,
+    /// As the training wants it.
+    Precision,
 }
 
 /// All graph passes in order.
 pub const PIPELINE: &[Pass] = &[
+    Pass { name: "precision", run: Run::Precision, why: "products are rounded as the file has them" },
     Pass { name: "simplify", run: Run::Always(simplify), why: "the passes below see fewer nodes" },
     Pass { name: "hoist", run: Run::Always(hoist), why: "one contraction over all steps beats one per step" },
     Pass { name: "sink", run: Run::Always(sink), why: "the same, for what the steps do not need" },
@@ -45,9 +49,15 @@ pub const PIPELINE: &[Pass] = &[
     Pass { name: "prune", run: Run::Always(prune), why: "fusion counts consumers; dead ones mislead it" },
 ];
 
-/// An entry after all graph passes, with the gradients of its losses by the `wanted` inputs.
-pub fn optimize(axes: &SharedAxes, entry: &EntryGraph, wanted: &[usize]) -> EntryGraph {
-    optimize_until(axes, entry, wanted, None)
+/// An entry after all graph passes, with the gradients of its losses by the `wanted` inputs. `train`: whose precision its
+/// products have; without it nothing is rounded.
+pub fn optimize(
+    axes: &SharedAxes,
+    entry: &EntryGraph,
+    wanted: &[usize],
+    train: Option<&Train>,
+) -> EntryGraph {
+    optimize_until(axes, entry, wanted, train, None)
 }
 
 /// An entry after the last pass of that name; after all of them if there is no such pass.
@@ -55,6 +65,7 @@ pub fn optimize_until(
     axes: &SharedAxes,
     entry: &EntryGraph,
     wanted: &[usize],
+    train: Option<&Train>,
     last: Option<&str>,
 ) -> EntryGraph {
     let end = PIPELINE.iter().rposition(|p| Some(p.name) == last).map_or(PIPELINE.len(), |i| i + 1);
@@ -64,6 +75,10 @@ pub fn optimize_until(
             Run::Always(run) => entry.graph = run(axes, &entry.graph),
             Run::Training(run) if !wanted.is_empty() => entry.graph = run(axes, &entry.graph),
             Run::Autodiff if !wanted.is_empty() => entry = autodiff(axes, &entry, wanted),
+            Run::Precision => match train {
+                Some(train) => entry = precision(axes, &entry, wanted, train),
+                None => continue,
+            },
             Run::Training(_) | Run::Autodiff => continue,
         }
         verify::graph(&entry.graph, &axes.borrow(), pass.name);

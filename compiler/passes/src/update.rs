@@ -1,17 +1,18 @@
 //! The update of the weights, over whole arenas: one of each buffer per update rule, however many weights it has.
 //!
 //! Entry `apply` clips and applies the rules. With accumulation, `accumulate` adds the gradients of a micro-step up, and `apply`
-//! takes their mean and clears the sum. All rules are in one graph: a norm to clip by is that of all gradients.
+//! takes their mean and clears the sum. All rules are in one graph: a norm to clip by is that of all gradients. Where the loss is
+//! scaled, `check` tells how large the gradients are, and `discard` clears the sum of those that are not to be applied.
 use crate::compile::Arenas;
 use crate::lower::{Given, Lowerer};
 use crate::pipeline;
 use crate::split::split_reductions;
 use crate::stored::{Stored, StoredDim};
 use std::collections::HashMap;
-use stmc_ir::module::{Clip, Train};
-use stmc_ir::ops::Scalar;
-use stmc_ir::program::{BufferId, Entry};
-use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Type, verify};
+use stmc_ir::module::{Clip, OutputRole, Train};
+use stmc_ir::ops::{Reduce, Reduction, Scalar};
+use stmc_ir::program::{Binding, BufferId, BufferKind, Entry, OutputPort, Step};
+use stmc_ir::{AxisId, Builder, DType, Dim, Graph, NodeId, Op, Type, verify};
 
 /// Adds the entries `apply` and, where gradients are accumulated, `accumulate`.
 pub(crate) fn update(lowerer: &mut Lowerer, arenas: &[Arenas], train: &Train) {
@@ -23,6 +24,12 @@ pub(crate) fn update(lowerer: &mut Lowerer, arenas: &[Arenas], train: &Train) {
     }
     if train.accumulate > 1 {
         accumulate(lowerer, &rules);
+    }
+    if train.loss_scale.is_some() {
+        check(lowerer, &rules);
+        if train.accumulate > 1 {
+            discard(lowerer, &rules);
+        }
     }
     apply(lowerer, &rules, train);
 }
@@ -73,15 +80,18 @@ impl Draft {
         self.targets.push(rule.whole(buffer));
     }
 
-    fn lower(self, lowerer: &mut Lowerer, name: &str) {
+    fn lower(self, lowerer: &mut Lowerer, name: &str, outputs: Vec<OutputPort>) {
         let axes = lowerer.axes.clone();
         let graph: Graph = self.builder.finish(self.outputs);
         let graph = split_reductions(&axes, &pipeline::tidy(&axes, &graph));
         verify::graph(&graph, &axes.borrow(), name);
         let steps = lowerer.lower(&graph, &self.given, self.targets);
-        let entry = Entry { name: name.into(), steps, inputs: vec![], outputs: vec![], batch: 0, flops: 0 };
-        lowerer.program.entries.push(entry);
+        lowerer.program.entries.push(entry(name, steps, outputs));
     }
+}
+
+fn entry(name: &str, steps: Vec<Step>, outputs: Vec<OutputPort>) -> Entry {
+    Entry { name: name.into(), steps, inputs: vec![], outputs, batch: 0, flops: 0 }
 }
 
 fn accumulate(lowerer: &mut Lowerer, rules: &[Rule<'_>]) {
@@ -92,7 +102,40 @@ fn accumulate(lowerer: &mut Lowerer, rules: &[Rule<'_>]) {
         let sum = draft.builder.plus(sum, gradient);
         draft.output(rule, sum, sums);
     }
-    draft.lower(lowerer, "accumulate");
+    draft.lower(lowerer, "accumulate", vec![]);
+}
+
+/// The bits of the largest gradient as an i32, without its sign: those of an infinite one, or more for NaN, where any is.
+fn check(lowerer: &mut Lowerer, rules: &[Rule<'_>]) {
+    let mut draft = Draft::new(lowerer);
+    let number = Type::scalar(DType::I32);
+    let mut sizes = vec![];
+    for rule in rules {
+        let gradient = draft.input(rule, rule.arenas.sums.unwrap_or(rule.arenas.gradients));
+        let b = &draft.builder;
+        // Integers: a graphics card may take it that no number is infinite or NaN. -1 - k is k with all bits turned around,
+        // which for a negative number are those of its size.
+        let key = b.scalar(Scalar::Order, &[gradient]);
+        let turned = b.minus(b.fill(-1.0, &number), key);
+        let size = b.scalar(Scalar::Max, &[key, turned]);
+        sizes.push(b.must(Op::Reduce(Reduce::new(Reduction::Max, &[rule.axis])), &[size]));
+    }
+    let largest = sizes.into_iter().reduce(|x, y| draft.builder.scalar(Scalar::Max, &[x, y]));
+    draft.outputs.push(largest.expect("there is a rule"));
+    let target = lowerer.tensor("largest gradient", &number, BufferKind::Output, None);
+    let role = OutputRole::Named { name: "largest gradient".into(), axes: vec![] };
+    let port = OutputPort { role, buffer: target.buffer };
+    draft.targets.push(target);
+    draft.lower(lowerer, "check", vec![port]);
+}
+
+fn discard(lowerer: &mut Lowerer, rules: &[Rule<'_>]) {
+    let clear = |rule: &Rule<'_>| {
+        let sums = rule.arenas.sums?;
+        Some(Step::Fill { to: Binding::whole(sums), len: rule.arenas.len, bits: 0 })
+    };
+    let steps = rules.iter().filter_map(clear).collect();
+    lowerer.program.entries.push(entry("discard", steps, vec![]));
 }
 
 fn apply(lowerer: &mut Lowerer, rules: &[Rule<'_>], train: &Train) {
@@ -129,7 +172,7 @@ fn apply(lowerer: &mut Lowerer, rules: &[Rule<'_>], train: &Train) {
             draft.output(rule, zero, sums);
         }
     }
-    draft.lower(lowerer, "apply");
+    draft.lower(lowerer, "apply", vec![]);
 }
 
 fn clipped(b: &Builder, gradients: &[NodeId], clip: Option<Clip>) -> Vec<NodeId> {

@@ -31,7 +31,7 @@ fn entry(case: &Case) -> EntryGraph {
 fn every_pass_keeps_values_and_gradients() {
     for case in all() {
         let before = entry(&case);
-        let run = |last: &str| optimize_until(&case.lab.axes, &before, &case.wanted, Some(last)).graph;
+        let run = |last: &str| optimize_until(&case.lab.axes, &before, &case.wanted, None, Some(last)).graph;
         let differentiated = run("autodiff");
         assert_gradients(&before.graph, &differentiated, &case.wanted, ANY, case.name);
         let names: BTreeSet<&str> = PIPELINE.iter().map(|p| p.name).collect();
@@ -40,7 +40,7 @@ fn every_pass_keeps_values_and_gradients() {
             let same = if after.outputs.len() > 1 { &differentiated } else { &before.graph };
             assert_same_values(same, &after, &format!("{} after {name}", case.name));
         }
-        let evaluated = optimize(&case.lab.axes, &before, &[]);
+        let evaluated = optimize(&case.lab.axes, &before, &[], None);
         assert_same_values(&before.graph, &evaluated.graph, case.name);
     }
 }
@@ -49,14 +49,14 @@ fn every_pass_keeps_values_and_gradients() {
 fn the_number_of_nodes_does_not_depend_on_the_number_of_steps() {
     let nodes = |steps| {
         let case = conv_lstm(steps);
-        count(&optimize(&case.lab.axes, &entry(&case), &case.wanted).graph, &|_| true)
+        count(&optimize(&case.lab.axes, &entry(&case), &case.wanted, None).graph, &|_| true)
     };
     assert_eq!(nodes(3), nodes(40));
 }
 
 /// Contractions inside the loops, and in all.
 fn dots(case: &Case, wanted: &[usize]) -> (usize, usize) {
-    let graph = optimize(&case.lab.axes, &entry(case), wanted).graph;
+    let graph = optimize(&case.lab.axes, &entry(case), wanted, None).graph;
     (count_inside(&graph, &is_dot), count(&graph, &is_dot))
 }
 
@@ -77,14 +77,14 @@ fn only_recurrent_contractions_stand_inside() {
 #[test]
 fn nothing_is_folded_or_padded_apart() {
     let case = conv_lstm(3);
-    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
+    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted, None).graph;
     assert_eq!(count(&graph, &|op| matches!(op, Op::Fold(_))), 0, "{}", graph.dump(&case.lab.axes.borrow()));
 }
 
 #[test]
 fn nothing_is_computed_twice_or_in_vain() {
     let case = deep(3);
-    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
+    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted, None).graph;
     let dump = graph.dump(&case.lab.axes.borrow());
     // Forward and backward body have the two layers' three sigmoids and two tanhs each; nothing stands
     // outside.
@@ -250,7 +250,7 @@ fn what_nothing_reads_is_neither_carried_nor_stacked() {
 #[test]
 fn no_stop_is_left() {
     let case = partial();
-    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted).graph;
+    let graph = optimize(&case.lab.axes, &entry(&case), &case.wanted, None).graph;
     assert_eq!(count(&graph, &|op| *op == Op::Scalar(Scalar::Stop)), 0);
 }
 

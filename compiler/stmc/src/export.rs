@@ -58,7 +58,7 @@ fn onnx(again: &Again, module: &Module, frozen: &Frozen) -> Result<Vec<u8>, Erro
     let entry = module.entry("predict");
     let entry = entry.ok_or_else(|| Error::World("the program has no entry `predict`".into()))?;
     let axes = Rc::new(RefCell::new(module.axes.clone()));
-    let entry = pipeline::optimize(&axes, entry, &[]);
+    let entry = pipeline::optimize(&axes, entry, &[], module.train.as_ref());
     let fixed = entry.inputs.iter().map(|role| fixed(module, frozen, role).map_err(world));
     let fixed = fixed.collect::<Result<_, _>>()?;
     let seed = module.train.as_ref().map_or(0, |t| t.seed);

@@ -1,7 +1,7 @@
 //! What a model is: its inputs and outputs by axis name, its weights, its cost.
 use crate::front::Compiled;
 use stmc_ir::module::{EntryGraph, InputRole, Module, OutputRole};
-use stmc_ir::{AxisId, Type};
+use stmc_ir::{AxisId, Precision, Type};
 
 /// A table of a compiled file, for people.
 pub fn summary(compiled: &Compiled) -> String {
@@ -29,6 +29,10 @@ pub fn summary(compiled: &Compiled) -> String {
         );
     }
     out += "\n";
+    if let Some(train) = module.train.as_ref().filter(|t| t.precision != Precision::F32) {
+        out +=
+            &format!("factors of products are rounded to {}, their sums are f32\n", train.precision.name());
+    }
     for entry in program.entries.iter().filter(|e| e.flops > 0) {
         let samples = entry.batch.max(1);
         let each = entry.flops as f64 / samples as f64;

@@ -12,16 +12,16 @@ use stmc_ir::data::{
     Binder, DataPlan, Field, FieldOrigin, FitPlan, Part, Reading, Slab, SlabRange, SourceSpec,
 };
 use stmc_ir::device::Scalars;
-use stmc_ir::host::{HostBinary, HostExpr};
+use stmc_ir::host::{HostBinary, HostExpr, LOSS_SCALE};
 use stmc_ir::kernel_interpret::Interpreter;
 use stmc_ir::module::{
-    Combine, EntryGraph, Init, InputRole, Metric, Optimizer, OutputRole, Param, ParamId, Resets, ScalarId,
-    Stalled, Train, Watch,
+    Combine, EntryGraph, Init, InputRole, LossScale, Metric, Optimizer, OutputRole, Param, ParamId, Resets,
+    ScalarId, Stalled, Train, Watch,
 };
 use stmc_ir::ops::{Dot, Random, Rename, Scalar};
 use stmc_ir::program::BufferId;
 use stmc_ir::types::{Axes, AxisId, DType, Dim, Type};
-use stmc_ir::{Builder, Device, DeviceError, Graph, Module, NodeId, Op, Program};
+use stmc_ir::{Builder, Device, DeviceError, Graph, Module, NodeId, Op, Precision, Program};
 use stmc_passes::compile::{Gradients, compile};
 use stmc_runtime::{Config, Data};
 
@@ -50,6 +50,9 @@ pub(crate) struct Settings {
     pub(crate) ema: Option<f64>,
     pub(crate) save_every: Option<usize>,
     pub(crate) resets: Resets,
+    pub(crate) precision: Precision,
+    /// By what the first term of the loss is multiplied.
+    pub(crate) gain: f64,
 }
 
 impl Default for Settings {
@@ -63,6 +66,8 @@ impl Default for Settings {
             ema: None,
             save_every: None,
             resets: Resets::default(),
+            precision: Precision::F32,
+            gain: 1.0,
         }
     }
 }
@@ -181,7 +186,7 @@ impl Maker {
         b.input(2, self.ty(&[(self.batch, BATCH), (self.feature, FEATURES)]))
     }
 
-    fn train(&self, draws: Draws) -> EntryGraph {
+    fn train(&self, draws: Draws, gain: f64) -> EntryGraph {
         let b = self.builder();
         let x = self.x(&b);
         let random = match draws {
@@ -192,6 +197,7 @@ impl Maker {
         let x = b.scalar(Scalar::Where, &[kept, x, b.number(0.0)]);
         let error = b.minus(self.model(&b, x), b.input(3, self.of_batch()));
         let fit = b.over(b.sum(b.times(error, error), &[self.batch]), b.number(BATCH as f64));
+        let fit = if gain == 1.0 { fit } else { b.times(fit, b.number(gain)) };
         let weight = b.input(0, self.ty(&[(self.feature, FEATURES)]));
         let decay = b.times(b.number(1e-3), b.sum(b.times(weight, weight), &[self.feature]));
         let inputs = match draws {
@@ -328,6 +334,8 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
     let slower = HostExpr::binary(HostBinary::Div, HostExpr::var("step"), HostExpr::Const(50.0));
     let slower = HostExpr::binary(HostBinary::Add, HostExpr::Const(1.0), slower);
     let rate = HostExpr::binary(HostBinary::Div, HostExpr::Const(settings.rate), slower);
+    let scale = HostExpr::var(LOSS_SCALE);
+    let inverse = HostExpr::binary(HostBinary::Div, HostExpr::Const(1.0), scale.clone());
     let train = Train {
         batch: BATCH * settings.accumulate,
         epochs: settings.epochs,
@@ -340,6 +348,9 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         ema: settings.ema,
         start: None,
         save_every: settings.save_every,
+        precision: settings.precision,
+        loss_scale: (settings.precision == Precision::F16)
+            .then_some(LossScale { scale: ScalarId(1), inverse: ScalarId(2) }),
         resets: settings.resets,
         rate: Some(ScalarId(0)),
         metrics: vec![
@@ -351,7 +362,8 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         keep: Some(watch),
         watched: vec![],
     };
-    let entries = vec![maker.train(draws), maker.eval(), maker.predict(), maker.show(), maker.fit()];
+    let entries =
+        vec![maker.train(draws, settings.gain), maker.eval(), maker.predict(), maker.show(), maker.fit()];
     let fits = vec![Metric { partials: vec![0, 1], ..metric("typical", 0, false, None) }];
     let params = vec![
         param("weight", maker.ty(&[(feature, FEATURES)]), &[feature], Init::Uniform { low: -1.0, high: 1.0 }),
@@ -362,7 +374,7 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
         name: "Toy".into(),
         axes,
         params,
-        scalars: vec![rate],
+        scalars: if train.loss_scale.is_some() { vec![rate, scale, inverse] } else { vec![rate] },
         entries,
         fits,
         train: Some(train),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use stmc_base::Code;
+use stmc_ir::Precision;
 use stmc_runtime::folder::{self, Mark};
 use stmc_runtime::state::Ending;
 use stmc_runtime::{
@@ -142,6 +143,41 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
             assert_eq!((outcome.ending(), outcome.state.step), (None, at));
             let toy_c = toy(folder.path(), &settings);
             let outcome = resume(&toy_c, &run).unwrap();
+            assert_eq!(outcome.ending(), Some(Ending::Done));
+            check_same_run(&whole, &run);
+        }
+    }
+}
+
+#[test]
+fn a_run_with_a_scaled_loss_goes_on_bit_for_bit() {
+    for accumulate in [1, 3] {
+        // So steep that the first scales are too large.
+        let settings = Settings {
+            accumulate,
+            epochs: 6 * accumulate,
+            precision: Precision::F16,
+            gain: 1e3,
+            rate: 2e-5,
+            ema: Some(0.5),
+            ..Settings::default()
+        };
+        let (folder, first) = prepare(&settings);
+        let whole = folder.path().join("whole");
+        begin(&first, &whole, Event::Nothing).unwrap();
+        let lines = log(&whole);
+        let state = folder::load(&whole, Mark::Last).unwrap().unwrap().state;
+        let steps: Vec<&Value> = lines.iter().filter(|l| l.get("epoch").is_some()).collect();
+        let skipped = steps.last().unwrap()["skipped"].as_u64().unwrap();
+        assert!(steps[0]["skipped"] == 1 && steps[0]["scale"] == 32768.0, "{}", steps[0]);
+        assert!((2..15).contains(&skipped), "{skipped}");
+        assert_eq!(state.clock.rules, state.step - skipped, "a skipped update is none");
+        // Among the skipped updates, right after them, later.
+        for at in [1, 2, 3, 7] {
+            let run = folder.path().join(format!("cut-{at}"));
+            let outcome = begin(&toy(folder.path(), &settings), &run, Event::Interrupt(at, Arc::default()));
+            assert_eq!(outcome.unwrap().ending(), None);
+            let outcome = resume(&toy(folder.path(), &settings), &run).unwrap();
             assert_eq!(outcome.ending(), Some(Ending::Done));
             check_same_run(&whole, &run);
         }

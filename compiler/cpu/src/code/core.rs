@@ -77,6 +77,7 @@ impl Gen<'_> {
             }
             Core::ToI32 if dtype == DType::Bool => self.b.ins().uextend(types::I32, x[0]),
             Core::Bits => self.cast(types::I32, x[0]),
+            Core::FromBits => self.cast(types::F32, x[0]),
             _ => self.any(core, x, dtype),
         }
     }
@@ -107,6 +108,7 @@ impl Gen<'_> {
             }
             (Core::ToI32, _) if dtype == DType::Bool => self.b.ins().ineg(x[0]),
             (Core::Bits, _) => self.cast(types::I32X4, x[0]),
+            (Core::FromBits, _) => self.cast(types::F32X4, x[0]),
             _ => self.any(core, x, dtype),
         }
     }
@@ -153,7 +155,13 @@ impl Gen<'_> {
             Core::Exp | Core::Log | Core::Sin | Core::Cos | Core::Tanh | Core::Erf => {
                 unreachable!("functions are called")
             }
-            Core::FloorDiv | Core::FloorMod | Core::MulHigh | Core::ShiftRight | Core::Not | Core::Bits => {
+            Core::FloorDiv
+            | Core::FloorMod
+            | Core::MulHigh
+            | Core::ShiftRight
+            | Core::Not
+            | Core::Bits
+            | Core::FromBits => {
                 unreachable!("values and vectors have instructions of their own")
             }
         }

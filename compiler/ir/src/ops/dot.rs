@@ -85,4 +85,7 @@ impl OpRule for Dot {
     fn touches(&self, axis: AxisId) -> bool {
         self.axes.contains(&axis)
     }
+    fn contracts(&self) -> bool {
+        true
+    }
 }

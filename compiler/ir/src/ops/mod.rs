@@ -14,6 +14,7 @@ pub mod leaf;
 pub mod pad;
 pub mod random;
 pub mod reduce;
+mod rounding;
 pub mod scalar;
 pub mod scan;
 pub mod scatter;
@@ -123,6 +124,10 @@ pub trait OpRule {
     /// Arithmetic per element of the result, in additions: what it costs to compute it again.
     fn cost(&self) -> usize {
         0
+    }
+    /// Whether it sums products of its operands: what `precision` rounds.
+    fn contracts(&self) -> bool {
+        false
     }
     /// Whether it only moves elements: every element of the result is an element of an operand or a constant.
     fn moves(&self) -> bool {

@@ -1,10 +1,12 @@
 //! Elementwise ops: one variant and one table row each. Operands broadcast by axis name.
+use super::rounding::{drop_bits, half, marks, rounds};
 use super::{Misfit, OpRule, Site, unite};
 use crate::graph::{Builder, NodeId};
 use crate::host::erf;
 use crate::interpret::{Context, Value};
 use crate::kernel::{Core, ValId};
 use crate::lower::{At, Emit};
+use crate::precision::Precision;
 use crate::types::{Axes, AxisId, DType, Type};
 
 macro_rules! scalars {
@@ -83,6 +85,20 @@ scalars! {
     Power,
     /// An i32 that orders as the number does; NaN is the largest
     Order,
+    /// The nearest number of 11 binary digits, as tensor cores take them
+    RoundTf32,
+    /// The nearest bf16
+    RoundBf16,
+    /// The nearest f16
+    RoundF16,
+    /// x itself; its cotangent is rounded as by `RoundTf32`
+    GradientTf32,
+    /// x itself; its cotangent is rounded to bf16
+    GradientBf16,
+    /// x itself; its cotangent is rounded to f16
+    GradientF16,
+    /// x itself; its cotangent is multiplied by y
+    ScaleGradient,
 }
 
 /// Cotangents of the operands `x` of a result `y`, given its own, `dy`.
@@ -120,7 +136,7 @@ fn numbers(t: &[DType]) -> Result<DType, &'static str> {
         Ok(t[0])
     }
 }
-fn floats(t: &[DType]) -> Result<DType, &'static str> {
+pub(super) fn floats(t: &[DType]) -> Result<DType, &'static str> {
     if t.iter().all(|d| *d == DType::F32) { Ok(DType::F32) } else { Err("takes f32; cast with `f32(x)`") }
 }
 fn ints(t: &[DType]) -> Result<DType, &'static str> {
@@ -555,6 +571,25 @@ impl Scalar {
                 domain: ANY,
                 cost: 5,
             },
+            Scalar::RoundTf32 => {
+                rounds("round_tf32", |e, x| drop_bits(e, x[0], 13), |x| Precision::Tf32.round(x[0]))
+            }
+            Scalar::RoundBf16 => {
+                rounds("round_bf16", |e, x| drop_bits(e, x[0], 16), |x| Precision::Bf16.round(x[0]))
+            }
+            Scalar::RoundF16 => rounds("round_f16", |e, x| half(e, x[0]), |x| Precision::F16.round(x[0])),
+            Scalar::GradientTf32 => {
+                marks("gradient_tf32", 1, |b, _, _, dy| vec![Some(b.scalar(Scalar::RoundTf32, &[dy]))])
+            }
+            Scalar::GradientBf16 => {
+                marks("gradient_bf16", 1, |b, _, _, dy| vec![Some(b.scalar(Scalar::RoundBf16, &[dy]))])
+            }
+            Scalar::GradientF16 => {
+                marks("gradient_f16", 1, |b, _, _, dy| vec![Some(b.scalar(Scalar::RoundF16, &[dy]))])
+            }
+            Scalar::ScaleGradient => {
+                marks("scale_gradient", 2, |b, x, _, dy| vec![Some(b.times(dy, x[1])), None])
+            }
         }
     }
 }

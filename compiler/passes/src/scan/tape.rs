@@ -13,12 +13,16 @@ pub fn tape(axes: &SharedAxes, graph: &Graph) -> Graph {
     rewrite_loops(axes, graph, &|parts, _| record(parts))
 }
 
-/// Which nodes a contraction reads, be it through views.
+/// Which nodes a contraction reads, be it through views or rounded.
 fn contracted(graph: &Graph) -> Vec<bool> {
     let live = graph.live();
     let mut contracted = vec![false; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate().rev().filter(|(i, _)| live[*i]) {
-        if matches!(node.op, Op::Dot(_)) || node.op.rule().moves() && contracted[i] {
+        let passes = match node.op {
+            Op::Scalar(op) => op.rounds_products(),
+            _ => node.op.rule().moves(),
+        };
+        if matches!(node.op, Op::Dot(_)) || passes && contracted[i] {
             for a in &node.args {
                 contracted[a.index()] = true;
             }
