@@ -351,12 +351,14 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Callee::BuiltIn(function) => {
-                    let found = match word {
-                        Some(word) => function.parameters.iter().find(|p| p.name == &*word.text),
-                        None => function.parameters.get(position),
+                    let found = match (word, &arg.label) {
+                        (Some(word), _) => function.parameters.iter().find(|p| p.name == &*word.text),
+                        // `tap(row): 3` and `over.0: 1` are labels that only axes can be.
+                        (None, Some(_)) => None,
+                        (None, None) => function.parameters.get(position),
                     };
                     axes = found.is_some_and(|p| p.axes) || found.is_none() && function.renames;
-                    if found.is_none() && word.is_some() && function.by_axis {
+                    if found.is_none() && arg.label.is_some() && function.by_axis {
                         self.new_label_axis(arg);
                     }
                 }
