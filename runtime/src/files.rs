@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes a file so that a reader, or a crash at any moment, sees the old content or the new one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let draft = draft_of(path);
     may_crash();
     let written = write_through(&draft, content).and_then(|()| {
@@ -18,6 +18,18 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
         RunError::file(path, e)
     })?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes a file that `write` writes under the name it is given, so that it is there whole or not at all.
+pub fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let draft = draft_of(path);
+    // A folder that takes no file is told by the name that the file was to have.
+    File::create(&draft).map_err(|e| RunError::file(path, e))?;
+    let made = write(&draft).and_then(|()| rename(&draft, path));
+    if made.is_err() {
+        let _ = std::fs::remove_file(&draft);
+    }
+    made
 }
 
 /// Makes a name point to another entry of the same folder, in one step.

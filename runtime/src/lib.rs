@@ -6,7 +6,7 @@ pub mod config;
 pub mod curves;
 pub mod error;
 pub mod feed;
-mod files;
+pub mod files;
 pub mod film;
 pub mod folder;
 pub mod frozen;

@@ -57,7 +57,6 @@ codes! {
     E0406: "a static value is needed", "Extents, settings and `for` lists are fixed while compiling; this value is known only at run time.";
     E0407: "a name is declared twice", "Names are declared once in a scope, and nothing shadows.";
     E0408: "the data types differ", "There is no implicit change of a tensor's data type. Cast with `f32(x)` or `i32(x)`.";
-    E0409: "this is not built yet", "The construct belongs to the language, but this version of the compiler cannot compile it.";
     E0410: "a file cannot be imported", "The file or library module named in `use` was not found, or has no such declaration.";
     E0411: "the definitions go round in a circle", "A value, function or layer is defined through itself.";
     E0501: "an argument lacks an axis", "A layer names the axes it touches; every tensor it is given must have them.";

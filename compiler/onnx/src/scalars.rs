@@ -232,7 +232,8 @@ fn tf32(w: &mut Writer, x: &[&str]) -> String {
     let x = x[0];
     let size = w.call("Abs", &[x]);
     let (normal, largest, one) = (w.number(f32::MIN_POSITIVE), w.number(f32::MAX), w.number(1.0));
-    let (enough, finite) = (w.call("LessOrEqual", &[&normal, &size]), w.call("LessOrEqual", &[&size, &largest]));
+    let (enough, finite) =
+        (w.call("LessOrEqual", &[&normal, &size]), w.call("LessOrEqual", &[&size, &largest]));
     let usual = w.call("And", &[&enough, &finite]);
     let plain = w.call("Where", &[&usual, &size, &one]);
     let (_, exact) = w.exponent(&plain);

@@ -11,7 +11,7 @@ use stmc_ir::module::InputRole;
 use stmc_onnx::{Fixed, Unwritable};
 use stmc_passes::pipeline;
 use stmc_runtime::frozen::{self, Frozen};
-use stmc_runtime::{RunError, Tensor, predict};
+use stmc_runtime::{RunError, Tensor, files, predict};
 
 /// A format of files for other programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -44,13 +44,10 @@ pub fn export(again: &Again, format: Format, out: &Path) -> Result<(), Error> {
     let module = phase.module();
     let frozen = frozen::read(module, &again.path).map_err(world)?;
     match format {
-        Format::Safetensors => frozen::write(out, &frozen, module).map_err(world),
-        Format::Onnx => {
-            let bytes = onnx(again, module, &frozen)?;
-            std::fs::write(out, bytes)
-                .map_err(|e| Error::World(format!("{}: {}", out.display(), crate::front::reason(&e))))
-        }
+        Format::Safetensors => files::whole(out, |draft| frozen::write(draft, &frozen, module)),
+        Format::Onnx => files::replace(out, &onnx(again, module, &frozen)?),
     }
+    .map_err(world)
 }
 
 /// The graph of `predict` after all graph passes, with what the run kept in place of its weights.

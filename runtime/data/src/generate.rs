@@ -176,7 +176,7 @@ impl<G: Send + Sync> Source for Generated<G> {
 /// call with all of them.
 pub(crate) fn arguments<const N: usize>(
     generator: &str,
-    known: [(&str, u64, Range<u64>); N],
+    known: &[(&str, u64, Range<u64>); N],
     given: &BTreeMap<String, f64>,
 ) -> Result<([u64; N], String), DataError> {
     if let Some(name) = given.keys().find(|name| known.iter().all(|(k, ..)| k != name)) {
@@ -185,7 +185,7 @@ pub(crate) fn arguments<const N: usize>(
         return Err(DataError::unreadable(generator, problem));
     }
     let mut values = [0; N];
-    for (value, (name, default, range)) in values.iter_mut().zip(&known) {
+    for (value, (name, default, range)) in values.iter_mut().zip(known) {
         *value = match given.get(*name) {
             None => *default,
             Some(x) if x.fract() == 0.0 && *x >= range.start as f64 && *x < range.end as f64 => *x as u64,

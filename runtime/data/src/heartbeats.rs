@@ -37,7 +37,7 @@ impl Heartbeats {
             ("length", 187, 1..10_001),
             ("seed", 0, 0..1 << 53),
         ];
-        let ([count, patients, length, seed], origin) = arguments("heartbeats", known, args)?;
+        let ([count, patients, length, seed], origin) = arguments("heartbeats", &known, args)?;
         let [count, patients, length] = [count, patients, length].map(|n| n as usize);
         let variables =
             vec![

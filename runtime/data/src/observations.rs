@@ -76,7 +76,7 @@ impl Observations {
             ("seed", 0, 0..1 << 53),
         ];
         let ([count, species, words, looks, frames, size, seed], origin) =
-            arguments("observations", known, args)?;
+            arguments("observations", &known, args)?;
         let [count, species, words, looks, frames, size] =
             [count, species, words, looks, frames, size].map(|n| n as usize);
         let variables = vec![

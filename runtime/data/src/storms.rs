@@ -36,7 +36,7 @@ impl Storms {
             ("count", 1000, 1..10_000_001),
             ("seed", 0, 0..1 << 53),
         ];
-        let ([size, length, count, seed], origin) = arguments("storms", known, args)?;
+        let ([size, length, count, seed], origin) = arguments("storms", &known, args)?;
         let [size, length, count] = [size, length, count].map(|n| n as usize);
         let rain = Made::new("", "f32", &[count, length, size, size], Storms::sequence).unit("mm/h");
         Ok(Arc::new(Generated::new(Storms { size, length, seed }, origin, vec![rain])))

@@ -133,7 +133,9 @@ fn mistakes() {
     let unfit = source.read("signal", &[0..1, 0..1], DType::I32, &mut [0]).err().map(|e| e.to_string());
     let expected = "`heartbeats(count: 5, patients: 50, length: 187, seed: 0)`: its values are f32, not i32";
     assert_eq!(unfit.as_deref(), Some(expected));
-    let unknown = source.read_categories("class", &[0..5], &["other".into()], &mut [0; 5]);
+    let rows = 0..5;
+    let unknown =
+        source.read_categories("class", std::slice::from_ref(&rows), &["other".into()], &mut [0; 5]);
     assert!(unknown.err().unwrap().to_string().contains("which is none of its 1 names"));
 }
 

@@ -19,7 +19,7 @@ use stmc_base::diagnostic::Style;
 use stmc_base::{Code, Schema};
 use stmc_model::Tuning;
 use stmc_runtime::score::digits;
-use stmc_runtime::{Outcome, Watching};
+use stmc_runtime::{Outcome, Watching, files, tensor};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -138,7 +138,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             let mut device = crate::device(shared.device, shared.threads)?;
             let files = StepFiles { weights, batch, masks, map };
             let results = crate::step(&file, &options(&shared)?, &files, &mut *device, steps)?;
-            stmc_runtime::tensor::write(&out, &results).map_err(world)?;
+            files::whole(&out, |draft| tensor::write(draft, &results)).map_err(world)?;
             println!("{}: {} tensors", out.display(), results.len());
             done
         }
@@ -255,8 +255,9 @@ fn tune(shared: &Shared, file: &Path, out: Option<PathBuf>) -> Result<ExitCode, 
     let mut device = crate::device(shared.device, shared.threads)?;
     let mut told = |trial: &Trial, tuning: &Tuning| {
         let set: Vec<String> = trial.set.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let value =
-            trial.value.map_or("failed".into(), |x| format!("{}.{} {}", tuning.part, tuning.metric, digits(x)));
+        let value = trial
+            .value
+            .map_or("failed".into(), |x| format!("{}.{} {}", tuning.part, tuning.metric, digits(x)));
         let count = crate::tune::count(tuning);
         say(&format!("trial {} of {count}: {}: {value}", trial.number, set.join(" ")), shared.message_format);
     };
