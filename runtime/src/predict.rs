@@ -8,7 +8,7 @@ use std::path::Path;
 use stmc_ir::module::{InputRole, OutputRole};
 use stmc_ir::program::{BufferId, InputPort};
 
-/// An input of the model.
+/// An input: of the model, or of the way back to physical units.
 struct Input {
     name: String,
     buffer: BufferId,
@@ -24,6 +24,9 @@ pub fn write_fits(session: &mut Session<'_>, fits: &Named) -> Result<()> {
         let InputRole::Slab { slab, .. } = &port.role else { continue };
         let plan = session.module.data.as_ref().expect("slabs are read from data");
         let slab = &plan.slabs[*slab];
+        if slab.is_moved() {
+            continue;
+        }
         let name = &plan.fields[slab.field].name;
         let missing = || RunError::Tensor(format!("the run has no fitted `{name}`"));
         let mut values = tensor(fits, name).ok_or_else(missing)?.clone();
@@ -94,11 +97,19 @@ pub fn write_array(path: &Path, tensor: &Tensor) -> Result<()> {
 
 impl Input {
     fn of(session: &Session<'_>, port: &InputPort) -> Option<Input> {
-        let InputRole::Named { name, .. } = &port.role else { return None };
+        let plan = session.module.data.as_ref();
+        let name = match &port.role {
+            InputRole::Named { name, .. } => name.clone(),
+            // What the way back to physical units needs of each sample.
+            InputRole::Slab { slab, .. } => {
+                plan.filter(|plan| plan.slabs[*slab].is_moved()).map(|plan| plan.slab_name(*slab))?
+            }
+            _ => return None,
+        };
         let dims = &session.program.buffer(port.buffer).dims;
         let batched = dims.first().is_some_and(|d| d.axis == "batch");
         let sample = dims[usize::from(batched)..].iter().map(|d| d.extent).collect();
-        Some(Input { name: name.clone(), buffer: port.buffer, sample, batched })
+        Some(Input { name, buffer: port.buffer, sample, batched })
     }
 
     /// A batch of `size` samples, the last one repeated.

@@ -1,6 +1,6 @@
 //! The fields of a data plan, bound to the variables of open sources.
 use crate::element::Kind;
-use crate::{DataError, Source, category};
+use crate::{DataError, Source, between, category};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use stmc_base::schema::Variable;
@@ -67,10 +67,17 @@ impl Dataset {
                 }
                 Ok(())
             }
+            FieldOrigin::Between { source, variable, at, .. } => {
+                let at: Vec<&[f64]> = at.iter().zip(ranges).map(|(at, range)| &at[range.clone()]).collect();
+                between::read(&at, field.dtype, out, |ranges, out| {
+                    self.read_variable(field, *source, variable, ranges, out)
+                })
+            }
             FieldOrigin::Fit { .. } => {
                 let values = self.fitted[number].get();
                 let values = values.unwrap_or_else(|| panic!("`{}` is fitted before it is read", field.name));
-                copy(values, &field.axes, ranges, out);
+                let extents: Vec<usize> = field.axes.iter().map(|(_, extent)| *extent).collect();
+                copy(values, &extents, ranges, out);
                 Ok(())
             }
             FieldOrigin::Values(values) => {
@@ -214,14 +221,18 @@ fn nearest(coordinates: &[f64], x: f64) -> usize {
 }
 
 /// Copies a slab out of a row-major array.
-fn copy(values: &[u32], axes: &[(String, usize)], ranges: &[Range<usize>], out: &mut [u32]) {
-    let (Some(((_, _), axes)), Some((range, ranges))) = (axes.split_first(), ranges.split_first()) else {
+pub(crate) fn copy(values: &[u32], extents: &[usize], ranges: &[Range<usize>], out: &mut [u32]) {
+    let ([_, extents @ ..], [range, ranges @ ..]) = (extents, ranges) else {
         out[0] = values[0];
         return;
     };
-    let (step, part) = (axes.iter().map(|a| a.1).product::<usize>(), ranges.iter().map(Range::len).product());
+    if ranges.is_empty() {
+        out.copy_from_slice(&values[range.clone()]);
+        return;
+    }
+    let (step, part) = (extents.iter().product::<usize>(), ranges.iter().map(Range::len).product());
     for (i, out) in range.clone().zip(out.chunks_exact_mut(part)) {
-        copy(&values[i * step..][..step], axes, ranges, out);
+        copy(&values[i * step..][..step], extents, ranges, out);
     }
 }
 
@@ -229,6 +240,7 @@ fn copy(values: &[u32], axes: &[(String, usize)], ranges: &[Range<usize>], out: 
 fn problem(field: &Field, sources: &[Arc<dyn Source>]) -> Option<Diagnostic> {
     let (source, names) = match &field.origin {
         FieldOrigin::Source { source, variable } => (*source, std::slice::from_ref(variable)),
+        FieldOrigin::Between { source, variable, .. } => (*source, std::slice::from_ref(variable)),
         FieldOrigin::Columns { source, variables } => (*source, variables.as_slice()),
         _ => return None,
     };
@@ -254,7 +266,11 @@ fn variable_problem(field: &Field, source: &Arc<dyn Source>, name: &str) -> Opti
     let extents = variable.axes.iter().map(|a| a.extent);
     let columns =
         matches!(field.origin, FieldOrigin::Columns { .. }).then(|| field.axes.last().map_or(1, |a| a.1));
-    if !extents.chain(columns).eq(field.axes.iter().map(|(_, extent)| *extent)) {
+    let expected: Vec<usize> = match &field.origin {
+        FieldOrigin::Between { extents, .. } => extents.clone(),
+        _ => field.axes.iter().map(|(_, extent)| *extent).collect(),
+    };
+    if !extents.chain(columns).eq(expected) {
         let message =
             format!("`{}` is {}, but `{origin}` has {}", field.name, declared(field), shape(variable));
         return Some(Diagnostic::new(Code::E0902, field.span, message));

@@ -1,4 +1,5 @@
 //! Random draws without a state: every number is a pure function of (seed, purpose, number of the stream, place).
+use std::ops::Range;
 use stmc_ir::philox;
 
 /// A sequence of random words.
@@ -36,6 +37,36 @@ impl Stream {
             order.swap(i, self.below(i as u32, i + 1));
         }
         order
+    }
+}
+
+/// One number of a stream after the other.
+pub(crate) struct Draw {
+    stream: Stream,
+    place: u32,
+}
+
+impl Draw {
+    /// The stream from its start.
+    pub(crate) fn new(seed: u64, purpose: &str, number: usize) -> Draw {
+        Draw { stream: Stream::new(seed, purpose, number as u32), place: 0 }
+    }
+
+    /// Evenly distributed over a range.
+    pub(crate) fn between(&mut self, range: Range<f32>) -> f32 {
+        range.start + (range.end - range.start) * philox::uniform(self.words()[0])
+    }
+
+    /// Of mean 0 and standard deviation 1, close to a normal distribution: the sum of four even ones, of which every
+    /// machine makes the same bits.
+    pub(crate) fn normal(&mut self) -> f32 {
+        let sum: f32 = self.words().into_iter().map(philox::uniform).sum();
+        (sum - 2.0) * 1.732_050_8
+    }
+
+    fn words(&mut self) -> [u32; 4] {
+        self.place += 1;
+        self.stream.words(self.place - 1)
     }
 }
 

@@ -6,14 +6,20 @@
 #![allow(unsafe_code)] // Memory maps: `map.rs` and nowhere else.
 
 mod balance;
+mod between;
 mod category;
+mod climate;
 mod csv;
 pub mod dataset;
 mod draw;
 mod element;
 pub mod error;
+mod generate;
+mod joined;
+mod land;
 pub mod loader;
 mod map;
+mod maths;
 mod npy;
 mod npz;
 mod pattern;

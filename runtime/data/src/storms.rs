@@ -1,18 +1,14 @@
 //! `storms(size:, length:, count:, seed:)`: sequences of rain fields in mm/h. Cells drift with a common wind plus
-//! their own, grow and decay, enter and leave. A sequence is a pure function of (seed, number) and is made when it is
-//! first read. Only sums, products and roots are used, which every machine rounds alike: so all get the same bits.
-use crate::draw::Stream;
+//! their own, grow and decay, enter and leave. Only sums, products and roots are used, which every machine rounds alike: so all get the same bits.
+use crate::draw::Draw;
+use crate::generate::{Generated, Made, arguments};
 use crate::{DataError, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-use stmc_base::schema::{SchemaAxis, SourceSchema, Variable};
-use stmc_ir::{DType, philox};
+use std::sync::Arc;
 
 /// Less is no rain (mm/h).
 const DRY: f32 = 0.1;
-/// Sequences are kept in memory up to this many bytes in all; later ones are made anew at each reading.
-const KEPT: usize = 1 << 30;
 /// Strength of the common wind and of a cell's deviation from it, pixels per step along each axis.
 const WIND: f32 = 1.3;
 const SCATTER: f32 = 0.4;
@@ -27,96 +23,34 @@ const LIFE: Range<f32> = 6.0..16.0;
 
 /// The generator: one variable without a name, over sequence, time, row and column.
 pub(crate) struct Storms {
-    schema: SourceSchema,
     size: usize,
     length: usize,
     seed: u64,
-    made: Vec<OnceLock<Arc<[f32]>>>,
 }
 
 impl Storms {
-    /// Checks the arguments.
-    pub(crate) fn new(args: &BTreeMap<String, f64>) -> Result<Storms, DataError> {
-        if let Some(name) =
-            args.keys().find(|name| !["size", "length", "count", "seed"].contains(&name.as_str()))
-        {
-            let problem =
-                format!("there is no argument `{name}`; there are `size`, `length`, `count` and `seed`");
-            return Err(DataError::unreadable("storms", problem));
-        }
-        let size = whole(args, "size", 32, 1..4097)?;
-        let length = whole(args, "length", 20, 1..100_001)?;
-        let count = whole(args, "count", 1000, 1..10_000_001)?;
-        let seed = whole(args, "seed", 0, 0..1 << 53)?;
-        let axes = [count, length, size, size].map(|n| SchemaAxis::new("", n as usize));
-        let unit = Some("mm/h".into());
-        let variable = Variable {
-            name: String::new(),
-            dtype: "f32".into(),
-            axes: axes.into(),
-            unit,
-            ..Variable::default()
-        };
-        let origin = format!("storms(size: {size}, length: {length}, count: {count}, seed: {seed})");
-        Ok(Storms {
-            schema: SourceSchema { origin, variables: vec![variable] },
-            size: size as usize,
-            length: length as usize,
-            seed,
-            made: (0..count).map(|_| OnceLock::new()).collect(),
-        })
+    pub(crate) fn open(args: &BTreeMap<String, f64>) -> Result<Arc<dyn Source>, DataError> {
+        let known = [
+            ("size", 32, 1..4097),
+            ("length", 20, 1..100_001),
+            ("count", 1000, 1..10_000_001),
+            ("seed", 0, 0..1 << 53),
+        ];
+        let ([size, length, count, seed], origin) = arguments("storms", known, args)?;
+        let [size, length, count] = [size, length, count].map(|n| n as usize);
+        let rain = Made::new("", "f32", &[count, length, size, size], Storms::sequence).unit("mm/h");
+        Ok(Arc::new(Generated::new(Storms { size, length, seed }, origin, vec![rain])))
     }
 
     /// The values of a sequence over time, row and column.
-    fn sequence(&self, number: usize) -> Arc<[f32]> {
-        let bytes = self.length * self.size * self.size * size_of::<f32>();
-        if number < KEPT / bytes {
-            self.made[number].get_or_init(|| self.make(number)).clone()
-        } else {
-            self.make(number)
-        }
-    }
-
-    fn make(&self, number: usize) -> Arc<[f32]> {
+    fn sequence(&self, number: usize) -> Vec<f32> {
         let cells = cells(self.seed, number, self.size, self.length);
         let mut rain = vec![0.0; self.length * self.size * self.size];
         for (time, frame) in rain.chunks_exact_mut(self.size * self.size).enumerate() {
             cells.iter().for_each(|cell| cell.add(time as f32, frame, self.size));
             frame.iter_mut().filter(|x| **x < DRY).for_each(|x| *x = 0.0);
         }
-        rain.into()
-    }
-}
-
-impl Source for Storms {
-    fn schema(&self) -> &SourceSchema {
-        &self.schema
-    }
-
-    fn read(
-        &self,
-        _variable: &str,
-        ranges: &[Range<usize>],
-        dtype: DType,
-        out: &mut [u32],
-    ) -> Result<(), DataError> {
-        if dtype != DType::F32 {
-            let problem = format!("its values are f32, not {}", dtype.name());
-            return Err(DataError::unfit(&self.schema.origin, problem));
-        }
-        let [sequences, times, rows, columns] = ranges else { panic!("storms have four axes") };
-        let mut out = out.chunks_exact_mut(columns.len().max(1));
-        for sequence in sequences.clone() {
-            let rain = self.sequence(sequence);
-            for time in times.clone() {
-                for row in rows.clone() {
-                    let line = &rain[(time * self.size + row) * self.size..][columns.clone()];
-                    let out = out.next().expect("`out` has as many places as the slab");
-                    out.iter_mut().zip(line).for_each(|(out, x)| *out = x.to_bits());
-                }
-            }
-        }
-        Ok(())
+        rain
     }
 }
 
@@ -139,8 +73,7 @@ struct Cell {
 
 /// The cells of a sequence. About three at a time on 32 x 32 pixels.
 fn cells(seed: u64, number: usize, size: usize, length: usize) -> Vec<Cell> {
-    let number = number as u32;
-    let mut draw = Draw { stream: Stream::new(seed, "storms", number), place: 0 };
+    let mut draw = Draw::new(seed, "storms", number);
     let wind = [draw.between(-WIND..WIND), draw.between(-WIND..WIND)];
     // Cells may be born outside; the box in which they are at mid-time is larger than the picture on all sides.
     let margin = RADIUS.end;
@@ -202,33 +135,4 @@ fn steps(centre: f32, reach: f32, size: usize) -> Range<usize> {
     let first = (centre - reach).ceil() as usize;
     let last = (centre + reach + 1.0).floor() as usize;
     first.min(size)..last.min(size)
-}
-
-/// One number after the other.
-struct Draw {
-    stream: Stream,
-    place: u32,
-}
-
-impl Draw {
-    fn between(&mut self, range: Range<f32>) -> f32 {
-        let u = philox::uniform(self.stream.words(self.place)[0]);
-        self.place += 1;
-        range.start + (range.end - range.start) * u
-    }
-}
-
-fn whole(
-    args: &BTreeMap<String, f64>,
-    name: &str,
-    default: u64,
-    range: Range<u64>,
-) -> Result<u64, DataError> {
-    let Some(&x) = args.get(name) else { return Ok(default) };
-    if x.fract() == 0.0 && x >= range.start as f64 && x < range.end as f64 {
-        return Ok(x as u64);
-    }
-    let problem =
-        format!("`{name}` is {x}; it must be a whole number from {} to {}", range.start, range.end - 1);
-    Err(DataError::unreadable("storms", problem))
 }
