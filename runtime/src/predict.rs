@@ -8,7 +8,7 @@ use std::path::Path;
 use stmc_ir::module::{InputRole, Module, OutputRole};
 use stmc_ir::program::{BufferId, InputPort};
 
-/// An input of the model.
+/// An input: of the model, or of the way back to physical units.
 struct Input {
     name: String,
     buffer: BufferId,
@@ -22,6 +22,10 @@ pub fn write_fits(session: &mut Session<'_>, fits: &Named) -> Result<()> {
     let number = session.required("predict")?;
     for port in &session.at(number).inputs {
         let InputRole::Slab { slab, .. } = &port.role else { continue };
+        let plan = session.module.data.as_ref().expect("slabs are read from data");
+        if plan.slabs[*slab].is_moved() {
+            continue;
+        }
         let values = fitted(session.module, *slab, fits)?;
         session.write(port.buffer, &values.bits)?;
     }
@@ -100,11 +104,19 @@ pub fn write_array(path: &Path, tensor: &Tensor) -> Result<()> {
 
 impl Input {
     fn of(session: &Session<'_>, port: &InputPort) -> Option<Input> {
-        let InputRole::Named { name, .. } = &port.role else { return None };
+        let plan = session.module.data.as_ref();
+        let name = match &port.role {
+            InputRole::Named { name, .. } => name.clone(),
+            // What the way back to physical units needs of each sample.
+            InputRole::Slab { slab, .. } => {
+                plan.filter(|plan| plan.slabs[*slab].is_moved()).map(|plan| plan.slab_name(*slab))?
+            }
+            _ => return None,
+        };
         let dims = &session.program.buffer(port.buffer).dims;
         let batched = dims.first().is_some_and(|d| d.axis == "batch");
         let sample = dims[usize::from(batched)..].iter().map(|d| d.extent).collect();
-        Some(Input { name: name.clone(), buffer: port.buffer, sample, batched })
+        Some(Input { name, buffer: port.buffer, sample, batched })
     }
 
     /// A batch of `size` samples, the last one repeated.

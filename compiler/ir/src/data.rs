@@ -9,8 +9,10 @@ use stmc_base::Span;
 #[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs)] // a variant's line tells its fields
 pub enum SourceSpec {
-    /// A path or pattern; relative ones are taken from the folder of the `.stm` file.
+    /// A path; relative ones are taken from the folder of the `.stm` file.
     File { path: String, span: Span },
+    /// The files that fit a pattern. `axes` are the names of the fields' axes: a list of such a name tells where its steps are.
+    Files { pattern: String, axes: Vec<String>, span: Span },
     /// A path whose reader and its settings are said: `csv("ecg.csv", header: false)`.
     Reader { format: String, path: String, options: BTreeMap<String, Setting>, span: Span },
     /// A generator of `std.data` with its arguments (all numbers): `storms(size: 32, …)`.
@@ -22,10 +24,16 @@ impl SourceSpec {
     pub fn span(&self) -> Span {
         match self {
             SourceSpec::File { span, .. }
+            | SourceSpec::Files { span, .. }
             | SourceSpec::Reader { span, .. }
             | SourceSpec::Generator { span, .. } => *span,
         }
     }
+}
+
+/// Whether a path is a pattern: `*` stands for any part of a name, `{name}` for one that becomes an axis or a column.
+pub fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '{'])
 }
 
 /// A setting of a reader.
@@ -132,6 +140,9 @@ pub enum FieldOrigin {
     Source { source: usize, variable: String },
     /// Variables of `sources[source]`, side by side along the field's last axis.
     Columns { source: usize, variables: Vec<String> },
+    /// A variable of `sources[source]` with these extents, read at other places: `at` has per axis of the field where it lies, in
+    /// steps of the variable. Numbers are linear from step to step; what is no number lies at whole steps.
+    Between { source: usize, variable: String, extents: Vec<usize>, at: Vec<Vec<f64>> },
     /// The result of `fit` number `fit` over the train part; kept in the checkpoint.
     Fit { fit: usize },
     /// Known from the coordinates of its axis: `coord(lat)`, `month(time)`.
@@ -140,6 +151,13 @@ pub enum FieldOrigin {
     /// its coordinates), the patch lies around the step nearest to the value of the field of the same number in `at`. It is
     /// missing outside of `field`.
     Around { field: usize, at: Vec<usize>, cuts: Vec<(String, Vec<f64>)> },
+}
+
+impl FieldOrigin {
+    /// Whether it is what a source holds, and not made of other fields.
+    pub fn is_read(&self) -> bool {
+        matches!(self, FieldOrigin::Source { .. } | FieldOrigin::Columns { .. } | FieldOrigin::Between { .. })
+    }
 }
 
 /// `t in time`, `i in row step 32`: positions `start, start + step, … < stop` along an axis.
@@ -164,6 +182,30 @@ pub struct Slab {
     pub field: usize,
     /// One per axis of the field, in its order.
     pub range: Vec<SlabRange>,
+}
+
+impl DataPlan {
+    /// What a slab is called where a person gives its values: `month(time)`, or `sst[time: t - 1]` beside the sample's own position.
+    pub fn slab_name(&self, number: usize) -> String {
+        let slab = &self.slabs[number];
+        let field = &self.fields[slab.field];
+        let beside = |offset: isize| match offset {
+            0 => String::new(),
+            _ => format!(" {} {}", if offset < 0 { '-' } else { '+' }, offset.unsigned_abs()),
+        };
+        let place = |((axis, _), range): (&(String, usize), &SlabRange)| {
+            let at = &self.binders[range.binder?].name;
+            let first = format!("{at}{}", beside(range.offset));
+            let last = format!("{at}{}", beside(range.offset + range.len as isize));
+            match range.keep {
+                true => Some(format!("{axis}: {first} .. {last}")),
+                false if range.offset == 0 => None,
+                false => Some(format!("{axis}: {first}")),
+            }
+        };
+        let places: Vec<String> = field.axes.iter().zip(&slab.range).filter_map(place).collect();
+        if places.is_empty() { field.name.clone() } else { format!("{}[{}]", field.name, places.join(", ")) }
+    }
 }
 
 /// The positions read along one axis of a field.

@@ -199,6 +199,10 @@ impl DataCache {
                 let file = folder.join(path);
                 (file.display().to_string(), changed(&file))
             }
+            SourceSpec::Files { pattern, axes, .. } => {
+                let files = folder.join(pattern);
+                (format!("{} {axes:?}", files.display()), changed(&files))
+            }
             SourceSpec::Reader { format, path, options, .. } => {
                 let file = folder.join(path);
                 (format!("{format} {} {options:?}", file.display()), changed(&file))

@@ -55,7 +55,8 @@ fn onnx(again: &Again, module: &Module, frozen: &Frozen) -> Result<Vec<u8>, Erro
     let entry = module.entry("predict");
     let entry = entry.ok_or_else(|| Error::World("the program has no entry `predict`".into()))?;
     let axes = Rc::new(RefCell::new(module.axes.clone()));
-    let entry = pipeline::optimize(&axes, entry, &[], module.train.as_ref());
+    let mut entry = pipeline::optimize(&axes, entry, &[], module.train.as_ref());
+    entry.inputs.iter_mut().for_each(|role| name_what_a_sample_needs(module, role));
     let fixed = entry.inputs.iter().map(|role| fixed(module, frozen, role).map_err(world));
     let fixed = fixed.collect::<Result<_, _>>()?;
     let seed = module.train.as_ref().map_or(0, |t| t.seed);
@@ -68,6 +69,15 @@ fn onnx(again: &Again, module: &Module, frozen: &Frozen) -> Result<Vec<u8>, Erro
         notes: vec![("stmc".into(), frozen::note(module).to_string())],
     });
     written.map_err(|what| unwritable(again, &what))
+}
+
+/// What the way back to physical units needs of each sample is given as the model's inputs are.
+fn name_what_a_sample_needs(module: &Module, role: &mut InputRole) {
+    if let (InputRole::Slab { slab, axes }, Some(plan)) = (&*role, &module.data)
+        && plan.slabs[*slab].is_moved()
+    {
+        *role = InputRole::Named { name: plan.slab_name(*slab), axes: axes.clone() };
+    }
 }
 
 /// What takes the place of an input. `None`: it stays.

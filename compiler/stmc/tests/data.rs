@@ -173,6 +173,60 @@ data heat {
     // The forecast is the departure of the month before, put upon the mean of the month itself.
     let past = mean(&heat[14 * 12..23 * 12]) - mean(&heat[2 * 12..11 * 12]);
     assert_close("same", score(&scores, "same"), past + mean(before));
+
+    // A prediction is put upon the mean of its month, which is given with it.
+    let mut device = stmc::device(DeviceKind::Cpu, 1).expect("there is a processor");
+    let again = Again::without_data(&folder.path().join("run"), &[]).unwrap_or_else(|e| panic!("{e}"));
+    let past = ("past".to_string(), stmc::Tensor::floats(vec![2, 3, 4], vec![0.5; 24]));
+    let error = stmc::predict(&again, &mut *device, &vec![past.clone()]).map(|_| ()).unwrap_err().to_string();
+    let told = "the input `month(time)` is missing; the model takes `past`, `month(time)`";
+    assert!(error.contains(told), "{error}");
+    let months = ("month(time)".to_string(), stmc::Tensor::floats(vec![2], vec![5.0, 9.0]));
+    let found = stmc::predict(&again, &mut *device, &vec![past, months]).unwrap_or_else(|e| panic!("{e}"));
+    let found: Vec<f64> = found[0].1.numbers().map(f64::from).collect();
+    for (cell, x) in found.iter().enumerate() {
+        let month = if cell < 12 { 4 } else { 8 };
+        assert_close("forecast", *x, 0.5 + heat[month * 12 + cell % 12]);
+    }
+}
+
+/// A relief on a grid of its own: numbers in a line between its rows, classes where they are nearest.
+#[test]
+fn what_stands_still_is_taken_at_the_places_of_what_moves() {
+    let program = r#"
+use std.loss.mse
+use std.optim.Adam
+data heat {
+    from "monthly.npz"
+    field heat: f32[time, lat, lon]
+    from "relief.npz"
+    field relief: f32[lat, lon]
+    field cover: category[lat, lon]
+    sample at t in time, i in lat { past: heat[time: t, lat: i], heat: heat[time: t, lat: i], relief: relief[lat: i], cover: cover[lat: i] }
+    split { train: lat > 5, valid: lat > -5, test: rest }
+}
+model Same(past: f32[lon]) -> { heat: f32[lon] } {
+    param scale: [] ~ 1
+    { heat: scale * past }
+}
+train Same on heat {
+    loss = mse(out.heat, sample.heat)
+    metrics = { relief: mean(sample.relief), cover: mean(f32(sample.cover)) }
+    optimizer = Adam(lr: 0), batch = 2, epochs = 1
+}
+"#;
+    let beside = monthly();
+    let beside = beside.parent().expect("it lies in a folder");
+    // Rows at -12, -4, 4 and 12 degrees, of heights 10 lat + 0, 1, 2, 3.
+    for (part, lat, cover) in [("valid", 0.0, 2.0), ("test", -10.0, 0.0)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for file in ["monthly.npz", "relief.npz"] {
+            std::fs::copy(beside.join(file), folder.path().join(file)).expect("the data can be copied");
+        }
+        let scores = scores(program, folder.path(), part);
+        assert_close("relief", score(&scores, "relief"), 10.0 * lat + 1.5);
+        assert_close("cover", score(&scores, "cover"), cover);
+    }
 }
 
 /// The train part is told by member and month together: mean and deviation are of its cells alone.

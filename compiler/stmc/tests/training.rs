@@ -364,7 +364,7 @@ fn a_search_goes_on_where_it_was() {
     assert_eq!((good(again).trials, heard), (tuned.trials, vec![5, 6]));
     assert_eq!(std::fs::read_to_string(&table).unwrap(), text);
     // Another search does not go on in its folder.
-    let (other, _) = search(&["rate=0.5"]);
+    let (other, _) = search(&["rate=0.05"]);
     let Err(error) = other else { panic!("its table has other columns") };
     assert!(error.to_string().contains("of another search"), "{error}");
 }

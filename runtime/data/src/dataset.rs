@@ -1,6 +1,6 @@
 //! The fields of a data plan, bound to the variables of open sources.
 use crate::element::Kind;
-use crate::{DataError, Source, category};
+use crate::{DataError, Source, between, category};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use stmc_base::schema::Variable;
@@ -66,6 +66,12 @@ impl Dataset {
                     out.iter_mut().skip(i).step_by(columns.len()).zip(&column).for_each(|(out, x)| *out = *x);
                 }
                 Ok(())
+            }
+            FieldOrigin::Between { source, variable, at, .. } => {
+                let at: Vec<&[f64]> = at.iter().zip(ranges).map(|(at, range)| &at[range.clone()]).collect();
+                between::read(&at, field.dtype, out, |ranges, out| {
+                    self.read_variable(field, *source, variable, ranges, out)
+                })
             }
             FieldOrigin::Fit { .. } => {
                 let values = self.fitted[number].get();
@@ -234,6 +240,7 @@ pub(crate) fn copy(values: &[u32], extents: &[usize], ranges: &[Range<usize>], o
 fn problem(field: &Field, sources: &[Arc<dyn Source>]) -> Option<Diagnostic> {
     let (source, names) = match &field.origin {
         FieldOrigin::Source { source, variable } => (*source, std::slice::from_ref(variable)),
+        FieldOrigin::Between { source, variable, .. } => (*source, std::slice::from_ref(variable)),
         FieldOrigin::Columns { source, variables } => (*source, variables.as_slice()),
         _ => return None,
     };
@@ -259,7 +266,11 @@ fn variable_problem(field: &Field, source: &Arc<dyn Source>, name: &str) -> Opti
     let extents = variable.axes.iter().map(|a| a.extent);
     let columns =
         matches!(field.origin, FieldOrigin::Columns { .. }).then(|| field.axes.last().map_or(1, |a| a.1));
-    if !extents.chain(columns).eq(field.axes.iter().map(|(_, extent)| *extent)) {
+    let expected: Vec<usize> = match &field.origin {
+        FieldOrigin::Between { extents, .. } => extents.clone(),
+        _ => field.axes.iter().map(|(_, extent)| *extent).collect(),
+    };
+    if !extents.chain(columns).eq(expected) {
         let message =
             format!("`{}` is {}, but `{origin}` has {}", field.name, declared(field), shape(variable));
         return Some(Diagnostic::new(Code::E0902, field.span, message));

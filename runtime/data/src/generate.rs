@@ -1,23 +1,30 @@
 //! What generators have in common. A generator makes its data piece by piece: a piece is one step of a variable's first
 //! axis, a pure function of (seed, number), and is made when it is first read. Nothing lies on a disk.
+use crate::climate::Climate;
 use crate::dataset::copy;
 use crate::element::Kind;
 use crate::heartbeats::Heartbeats;
+use crate::land::Land;
 use crate::observations::Observations;
 use crate::storms::Storms;
 use crate::{DataError, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use stmc_base::schema::{SchemaAxis, SourceSchema, Variable};
+use stmc_base::schema::{Coordinates, SchemaAxis, SourceSchema, Variable};
 use stmc_ir::DType;
 
 /// Opens a generator with the arguments of its call.
 type Open = fn(&BTreeMap<String, f64>) -> Result<Arc<dyn Source>, DataError>;
 
 /// All generators.
-const GENERATORS: &[(&str, Open)] =
-    &[("heartbeats", Heartbeats::open), ("observations", Observations::open), ("storms", Storms::open)];
+const GENERATORS: &[(&str, Open)] = &[
+    ("climate", Climate::open),
+    ("heartbeats", Heartbeats::open),
+    ("land", Land::open),
+    ("observations", Observations::open),
+    ("storms", Storms::open),
+];
 
 /// The generator of that name.
 pub(crate) fn open(name: &str, args: &BTreeMap<String, f64>) -> Result<Arc<dyn Source>, DataError> {
@@ -48,6 +55,12 @@ impl<G> Made<G> {
         let axes = extents.iter().map(|&extent| SchemaAxis::new("", extent)).collect();
         let variable = Variable { name: name.into(), dtype: dtype.into(), axes, ..Variable::default() };
         Made { variable, piece }
+    }
+
+    /// With the places of an axis's steps.
+    pub(crate) fn at(mut self, axis: usize, coordinates: Coordinates) -> Self {
+        self.variable.axes[axis].coordinates = Some(coordinates);
+        self
     }
 
     /// With its unit.

@@ -6,7 +6,9 @@
 #![allow(unsafe_code)] // Memory maps: `map.rs` and nowhere else.
 
 mod balance;
+mod between;
 mod category;
+mod climate;
 mod csv;
 pub mod dataset;
 mod draw;
@@ -14,8 +16,11 @@ mod element;
 pub mod error;
 mod generate;
 mod heartbeats;
+mod joined;
+mod land;
 pub mod loader;
 mod map;
+mod maths;
 mod npy;
 mod npz;
 mod observations;

@@ -1,6 +1,7 @@
 //! Patterns in paths: `*` stands for any part of a name, `{part}` for one that becomes a column or an axis.
 use crate::DataError;
 use std::path::Path;
+use stmc_ir::data::is_pattern;
 
 /// A file that fits a pattern.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -9,11 +10,6 @@ pub(crate) struct Match {
     pub(crate) path: String,
     /// What stands for each `{name}`.
     pub(crate) names: Vec<(String, String)>,
-}
-
-/// Whether a path has gaps.
-pub(crate) fn is_pattern(path: &str) -> bool {
-    path.contains(['*', '{'])
 }
 
 /// The files that fit, in the order of their names. A path without gaps is itself.
@@ -43,8 +39,12 @@ pub(crate) fn expand(base: &Path, pattern: &str) -> Result<Vec<Match>, DataError
         }
         found = next;
     }
-    if is_pattern(pattern) && found.is_empty() {
+    let Some(first) = found.first() else {
         return Err(DataError::unreadable(pattern, "no file has a name like this"));
+    };
+    let names = || first.names.iter().map(|(name, _)| name);
+    if let Some((_, name)) = names().enumerate().find(|(i, name)| names().take(*i).any(|n| n == *name)) {
+        return Err(DataError::unreadable(pattern, format!("`{{{name}}}` stands there twice")));
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use crate::quantity::{Table, tables};
 use crate::split::{Place, Split, join};
 use std::ops::Range;
 use stmc_base::{Code, Diagnostic, define_id};
-use stmc_ir::data::{Binder, DataPlan, FieldOrigin, FitPlan};
+use stmc_ir::data::{Binder, DataPlan, FitPlan};
 
 define_id! {
     /// A sample: a number of the positions of all sample variables, the last running fastest.
@@ -190,7 +190,7 @@ impl Samples {
             let lacks = |slab: &&stmc_ir::data::Slab| {
                 let field = &plan.fields[slab.field];
                 slab.is_moved()
-                    && matches!(field.origin, FieldOrigin::Source { .. } | FieldOrigin::Columns { .. })
+                    && field.origin.is_read()
                     && field.axes.iter().all(|(name, _)| *name != binder.axis)
             };
             let Some(shared) = plan.slabs.iter().find(lacks) else { continue };

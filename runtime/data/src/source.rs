@@ -1,5 +1,6 @@
 //! Where arrays come from. A source knows its variables and reads hyperslabs of them.
 use crate::csv::Table;
+use crate::joined::Joined;
 use crate::map::Bytes;
 use crate::npy::NpyFile;
 use crate::npz::NpzFile;
@@ -58,6 +59,10 @@ pub fn open(spec: &SourceSpec, base: &Path) -> Result<Arc<dyn Source>, DataError
             Ok(Arc::new(Table::open(path, base, &BTreeMap::new())?))
         }
         SourceSpec::File { path, .. } => open_file(path, base),
+        SourceSpec::Files { pattern, .. } if is_table(pattern) => {
+            Ok(Arc::new(Table::open(pattern, base, &BTreeMap::new())?))
+        }
+        SourceSpec::Files { pattern, axes, .. } => Ok(Arc::new(Joined::open(pattern, axes, base)?)),
         SourceSpec::Reader { format, path, options, .. } => match format.as_str() {
             "csv" => Ok(Arc::new(Table::open(path, base, options)?)),
             _ => Err(DataError::unreadable(path, format!("there is no reader `{format}`; there is `csv`"))),
@@ -71,11 +76,8 @@ fn is_table(path: &str) -> bool {
     [".csv", ".tsv"].iter().any(|end| path.to_lowercase().ends_with(end))
 }
 
-fn open_file(path: &str, base: &Path) -> Result<Arc<dyn Source>, DataError> {
-    if path.contains(['*', '{']) {
-        let problem = "patterns join files by their coordinates, and arrays in NPY and NPZ files have none: name one file";
-        return Err(DataError::unreadable(path, problem));
-    }
+/// A file of arrays.
+pub(crate) fn open_file(path: &str, base: &Path) -> Result<Arc<dyn Source>, DataError> {
     let bytes = Bytes::open(&base.join(path), path)?;
     match bytes.get(..4) {
         Some(b"\x93NUM") => Ok(Arc::new(NpyFile::new(path, bytes)?)),

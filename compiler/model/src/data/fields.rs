@@ -1,4 +1,5 @@
 //! The `field` lines, bound to what the sources hold.
+use super::regrid;
 use crate::elab::{Elab, Eval};
 use crate::names;
 use crate::value::Value;
@@ -36,6 +37,11 @@ impl BoundAxes {
     /// What is wrong with an axis along which samples move. `None`: it has one extent in all fields.
     pub(super) fn differs(&self, axis: &str) -> Option<&Diagnostic> {
         self.differing.iter().find(|(name, _)| name == axis).map(|(_, diagnostic)| diagnostic)
+    }
+
+    /// The field that brought an axis, and where it stands. `None`: no field has it.
+    pub(super) fn brought(&self, axis: &str) -> Option<(&str, Span)> {
+        self.axes.get(axis).map(|a| (a.field.as_str(), a.span))
     }
 
     /// Steps of an axis. `None`: no field has it.
@@ -108,18 +114,22 @@ pub(super) fn bind<'a>(
     let from = origin(elab, field)?;
     let source_schema = schema.sources.get(source).cloned().unwrap_or_default();
     let (found, place) = variable(elab, field, &from, source, &source_schema)?;
-    let axes = axes(elab, field, &from, &found)?;
-    for (name, on_disk) in &axes {
-        let coordinates =
-            on_disk.coordinates.clone().or_else(|| listed_coordinates(&source_schema, name, on_disk));
-        remember(bound, field, name, on_disk.extent, coordinates);
-    }
+    let placed = |(name, on_disk): (String, SchemaAxis)| {
+        let listed = || listed_coordinates(&source_schema, &name, &on_disk);
+        let coordinates = on_disk.coordinates.clone().or_else(listed);
+        (name, on_disk, coordinates)
+    };
+    let mut axes: Vec<_> = axes(elab, field, &from, &found)?.into_iter().map(placed).collect();
     let (dtype, reading) = values(elab, field, &from, &found)?;
+    let origin = regrid::at_places_before(elab, field, dtype, place, &mut axes, bound)?;
+    for (name, on_disk, coordinates) in &axes {
+        remember(bound, field, name, on_disk.extent, coordinates.clone());
+    }
     Ok(Field {
         name: field.name.text.to_string(),
-        origin: place,
+        origin,
         dtype,
-        axes: axes.into_iter().map(|(name, axis)| (name, axis.extent)).collect(),
+        axes: axes.into_iter().map(|(name, axis, _)| (name, axis.extent)).collect(),
         unit: field.unit.as_ref().map(|u| u.value.to_string()).or_else(|| found.unit.clone()),
         reading,
         span: field.name.span,
@@ -346,11 +356,16 @@ fn axes<'a>(
         );
         return Err(elab.error(Diagnostic::new(Code::E0902, field.ty.span, message).help(have())));
     }
-    let by_order = theirs.iter().all(|n| n.is_empty());
+    // Axes without a name bind in the order in which they are declared.
+    let named: Vec<String> = theirs.iter().filter(|n| !n.is_empty()).map(|n| ours(n)).collect();
+    let mut unnamed = declared.iter().filter(|d| !named.contains(&d.0));
     let mut axes = vec![];
-    for (i, on_disk) in variable.axes.iter().enumerate() {
+    for on_disk in &variable.axes {
         let name = ours(&on_disk.name);
-        let found = if by_order { declared.get(i) } else { declared.iter().find(|(n, _, _)| *n == name) };
+        let found = match on_disk.name.is_empty() {
+            true => unnamed.next(),
+            false => declared.iter().find(|(n, _, _)| *n == name),
+        };
         let Some((name, extent, span)) = found else {
             let message = format!("the data have the axis `{name}`, which is not declared");
             let mut help = have();

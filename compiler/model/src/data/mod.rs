@@ -8,6 +8,7 @@ mod fields;
 mod physical;
 mod predicate;
 mod read;
+mod regrid;
 mod samples;
 mod sources;
 mod split;
@@ -28,7 +29,7 @@ use crate::scope::{Env, Scope};
 use crate::value::Value;
 use stmc_base::{Code, Diagnostic, Schema};
 use stmc_ir::AxisId;
-use stmc_ir::data::{DataPlan, FieldOrigin, Slab};
+use stmc_ir::data::{DataPlan, Slab};
 use stmc_syntax::ast::{self, DataKind};
 
 /// The block being read.
@@ -110,7 +111,7 @@ pub(crate) fn plan<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, schema: &Sc
 pub(crate) fn open<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl, plan: DataPlan) {
     let env = Scope::body(&elab.top_of(decl.name.span), "");
     for (i, field) in plan.fields.iter().enumerate() {
-        if matches!(field.origin, FieldOrigin::Source { .. } | FieldOrigin::Columns { .. }) {
+        if field.origin.is_read() {
             env.define(&field.name, Value::Field(i), field.span);
         }
     }

@@ -78,8 +78,8 @@ pub(crate) fn physical<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value
     }
 }
 
-/// An output of `predict` with the name of a part: in the part's units, if what was fitted suffices for the way back. Where
-/// it depends on the sample (its calendar month), the output stays as the model gives it.
+/// An output of `predict` with the name of a part: in the part's units, if there is one way back. What that way needs of the sample (its
+/// calendar month) becomes an input of the entry, as a slab.
 pub(crate) fn predicted<'a>(elab: &mut Elab<'a>, name: &str, output: Tensor, span: Span) -> Eval<Tensor> {
     let is_part =
         |d: &super::DataState<'_>| super::sample_parts(d.decl).iter().any(|(part, _)| **part == *name);
@@ -87,17 +87,10 @@ pub(crate) fn predicted<'a>(elab: &mut Elab<'a>, name: &str, output: Tensor, spa
         return Ok(output);
     }
     let Some(transforms) = transforms_of(elab, name)? else { return Ok(output) };
-    let mut fixed = true;
-    for value in transforms.iter().flat_map(|t| [&t.shift, &t.scale]) {
-        let tensor = elab.tensor(value, None)?;
-        fixed &= !elab.ty(tensor).has(elab.batch());
-    }
-    if !fixed {
-        return Ok(output);
-    }
     let value = Spanned { value: Value::Tensor(output), span };
     let value = undone(elab, value, transforms, span)?;
-    elab.tensor(&value, None)
+    let physical = elab.tensor(&value, None)?;
+    elab.written(physical, span)
 }
 
 /// What is done to a part, innermost first. `None`: there is no one way back.

@@ -4,7 +4,7 @@ use crate::settings::Settings;
 use crate::value::Value;
 use std::collections::BTreeMap;
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_ir::data::{Setting, SourceSpec};
+use stmc_ir::data::{Setting, SourceSpec, is_pattern};
 use stmc_syntax::ast::{self, Arg, DataKind, ExprKind};
 
 /// The `from` lines, their settings evaluated.
@@ -21,7 +21,7 @@ pub(crate) fn sources<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<
         // `DATA.from` is the first source.
         let first = || set(format!("{}.from", decl.name.text)).filter(|_| n == 0);
         let expr = set(format!("{}.from.{n}", decl.name.text)).or_else(first).unwrap_or(written);
-        match source(elab, expr) {
+        match source(elab, expr, &|| axes_behind(decl, n)) {
             Ok(spec) => specs.push(spec),
             Err(Failed) => failed = true,
         }
@@ -36,8 +36,31 @@ pub(crate) fn sources<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<
     if failed { Err(Failed) } else { Ok(specs) }
 }
 
-fn source<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr) -> Eval<SourceSpec> {
+/// The names of the axes of the fields behind a `from`.
+fn axes_behind(decl: &ast::DataDecl, number: usize) -> Vec<String> {
+    let mut froms = 0;
+    let mut axes = vec![];
+    for statement in &decl.statements {
+        match &statement.kind {
+            DataKind::From(_) => froms += 1,
+            DataKind::Field(ast::Field { ty, .. }) if froms == number + 1 => {
+                let ast::TypeKind::Tensor { shape: Some(shape), .. } = &ty.kind else { continue };
+                axes.extend(shape.iter().filter_map(|dim| Some(dim.axis.word()?.text.to_string())));
+            }
+            _ => {}
+        }
+    }
+    axes.sort();
+    axes.dedup();
+    axes
+}
+
+fn source<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, axes: &dyn Fn() -> Vec<String>) -> Eval<SourceSpec> {
     match &expr.kind {
+        ExprKind::Str(path) if is_pattern(path) => {
+            let pattern = elab.seen_from_main(path, expr.span);
+            Ok(SourceSpec::Files { pattern, axes: axes(), span: expr.span })
+        }
         ExprKind::Str(path) => {
             Ok(SourceSpec::File { path: elab.seen_from_main(path, expr.span), span: expr.span })
         }

@@ -81,7 +81,9 @@ fn source(spec: &SourceSpec, text: &str) -> SourceSchema {
                 [("sequence", n("count")), ("time", n("length")), ("row", n("size")), ("col", n("size"))];
             SourceSchema { origin: name.clone(), variables: vec![variable("rain", &axes)] }
         }
-        SourceSpec::File { path, .. } | SourceSpec::Reader { path, .. } => {
+        SourceSpec::File { path, .. }
+        | SourceSpec::Files { pattern: path, .. }
+        | SourceSpec::Reader { path, .. } => {
             SourceSchema { origin: path.clone(), variables: described(text) }
         }
     }

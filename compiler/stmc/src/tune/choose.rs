@@ -4,8 +4,6 @@ use stmc_model::{Domain, Search, Tuning};
 
 /// Trials of a tree-structured search that are drawn blindly, before there is something to learn from.
 const BLIND: usize = 10;
-/// The share of the trials that count as good.
-const GOOD: f64 = 0.25;
 /// Of so many candidates the most promising is taken.
 const CANDIDATES: u64 = 24;
 /// Cells into which a range is cut.
@@ -98,7 +96,7 @@ fn promising(tuning: &Tuning, trials: &[Trial], hyper: usize, domain: &Domain) -
     let mut ranked: Vec<&Trial> = trials.iter().collect();
     let key = |t: &Trial| t.value.map_or(f64::INFINITY, |v| cost(tuning, v));
     ranked.sort_by(|a, b| key(a).total_cmp(&key(b)));
-    let good = ((ranked.len() as f64 * GOOD).ceil() as usize).max(1);
+    let good = good_ones(ranked.len());
     let places = |trials: &[&Trial]| -> Vec<f64> {
         trials.iter().filter_map(|t| place(domain, &t.set[hyper].1)).collect()
     };
@@ -119,12 +117,18 @@ fn promising(tuning: &Tuning, trials: &[Trial], hyper: usize, domain: &Domain) -
     at(domain, best.expect("there are candidates").1)
 }
 
-/// How likely each cell of a domain is: around each place a bell, which is narrower the more there are, and a little everywhere.
+/// How many of so many trials count as good: as in Hyperopt (Bergstra et al. 2013), a few even of many.
+fn good_ones(trials: usize) -> usize {
+    ((trials as f64).sqrt() / 4.0).ceil().max(1.0) as usize
+}
+
+/// How likely each cell of a domain is: around each place a bell, which is narrower the more there are (Scott's rule), and a
+/// little everywhere.
 fn density(domain: &Domain, places: &[f64]) -> Vec<f64> {
     let count = cells(domain).min(CELLS);
     let width = match domain {
         Domain::List(_) => 0.0,
-        _ => (1.0 / (1.0 + places.len() as f64)).max(1.0 / count as f64),
+        _ => (0.2 * (places.len() as f64).powf(-0.2)).max(1.0 / count as f64),
     };
     let mut sum = vec![1.0 / count as f64; count];
     for place in places {
