@@ -5,6 +5,9 @@ use stmc_base::{Diagnostic, SourceId, Sources};
 /// What the program is called.
 pub const NAME: &str = "mutated.stm";
 
+/// How texts of the library are called.
+const LIBRARY: &str = "std/";
+
 /// Words of the compiler that mean nothing to its user.
 const OURS: &[&str] =
     &["NodeId", "AxisId", "SourceId", "Rule::", "Some(", "None", "Ok(", "Err(", "_expr", "unwrap"];
@@ -26,7 +29,7 @@ pub fn fault(sources: &Sources, d: &Diagnostic) -> Option<String> {
     if d.fix.iter().flat_map(|f| &f.edits).any(|e| !inside(e.span)) {
         return Some("its remedy has a place outside its text".into());
     }
-    if !d.labels.iter().any(|l| sources.source(l.span.source).name.ends_with(NAME)) {
+    if d.labels.iter().all(|l| sources.source(l.span.source).name.starts_with(LIBRARY)) {
         return Some("it points at no text of the user's".into());
     }
     if d.message.trim().is_empty() || d.message.ends_with('.') || d.message.contains('\n') {

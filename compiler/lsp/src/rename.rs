@@ -57,9 +57,18 @@ impl Analysis {
             return Err(format!("`{name}` is no name: letters, digits and `_`, and no reserved word"));
         }
         let (id, _) = self.symbols.at(source, at).ok_or("there is no name here")?;
-        let edits = self.renaming(id, name);
-        self.try_out(&edits, name, read, cache)?;
-        Ok(edits)
+        let mut edits = self.renaming(id, name);
+        let Err(why) = self.try_out(&edits, name, read, cache) else { return Ok(edits) };
+        // A field that names no variable of the source has the variable's name.
+        let field = self.symbols.symbol(self.symbols.target(id));
+        if field.kind == Kind::Field {
+            let declared = edits.iter_mut().filter(|e| e.span == field.span);
+            declared.for_each(|e| e.text = format!("{name} = \"{}\"", field.name));
+            if self.try_out(&edits, name, read, cache).is_ok() {
+                return Ok(edits);
+            }
+        }
+        Err(why)
     }
 
     fn renaming(&self, id: SymbolId, name: &str) -> Vec<Edit> {

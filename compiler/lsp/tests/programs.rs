@@ -113,7 +113,7 @@ fn an_answer_comes_before_the_next_key() {
         let text = std::fs::read_to_string(&path).unwrap();
         // A key in a comment, in a name, and one that breaks the text.
         let head = text.find("\nuse ").unwrap();
-        let model = text.find("\nmodel ").unwrap();
+        let model = text.find("\nmodel ").or_else(|| text.find("\nlayer ")).unwrap();
         for (at, key) in [(head, " // a"), (model, " // a"), (model + 9, "x"), (model, "\nlayer ")] {
             let typed = format!("{}{key}{}", &text[..at], &text[at..]);
             let took = (0..10).map(|_| {

@@ -48,6 +48,11 @@ impl Resolved {
         }
     }
 
+    /// Whether it works on that.
+    pub(crate) fn is_first_choice(&self) -> bool {
+        self.chosen.train == self.first_choice().train
+    }
+
     fn only_choice(&self) -> Result<Choice, String> {
         let trained: Vec<&str> = self.trains().map(|(_, t)| t.model.text.as_ref()).collect();
         let models: Vec<&str> = self.own_models().map(|(_, m)| m.name.text.as_ref()).collect();

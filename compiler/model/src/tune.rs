@@ -70,7 +70,9 @@ pub(crate) fn check<'a>(elab: &mut Elab<'a>) -> Eval<()> {
             let _ = domain(elab, expr);
         }
     }
-    for item in resolved.main_items() {
+    // Of several `train` blocks the first is searched where nothing else is said.
+    let tuned = resolved.main_items().filter(|_| resolved.is_first_choice());
+    for item in tuned {
         if let ItemKind::Tune(tune) = &item.kind {
             let _ = block(elab, tune, item.span);
         }
