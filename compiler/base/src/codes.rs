@@ -89,7 +89,7 @@ codes! {
     E0905: "the data block cannot be understood", "An entry of `data` is not of the expected form.";
     W0401: "a value is never used", "The value is named in a declaration and does not occur again there. Use it, or take it out.";
     W0501: "a parameter never reaches the loss", "The parameter has no path to any term of the loss: it is never trained, but it counts.";
-    W0903: "parts share what they read", "Samples of two parts differ only along an axis that a field lacks, such as the members of an ensemble: what is read of that field is the same in both, and a model can learn it by heart. Tell the parts by another axis.";
+    W0903: "parts share what they read", "Samples of two parts differ only along an axis that a field lacks, such as the members of an ensemble: what is read of that field is the same in both, and a model can learn it by heart. Tell the parts by another axis. A field without `time` may be shared.";
     W0702: "the two sums do not cover the same cells", "The numerator skips what is missing, the denominator does not. `mean(x, weight: w)` takes both over the same cells.";
     W0802: "a schedule is longer than the training", "The duration given to a schedule exceeds the training: what comes later does not happen. `100%` is the whole training.";
     W0801: "a partial batch is dropped", "Training uses whole batches; evaluation uses every sample.";

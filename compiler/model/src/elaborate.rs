@@ -165,6 +165,7 @@ pub(crate) fn run<'a, T: Send>(
     let phase = move || {
         let mut elab = Elab::new(resolved, settings, Rc::new(RefCell::new(Axes::default())));
         let result = work(&mut elab);
+        elab.tops.iter().for_each(|top| top.end());
         elab.diagnostics.sort_by_key(|d| d.labels[0].span);
         let (errors, warnings): (Vec<_>, Vec<_>) =
             elab.diagnostics.drain(..).partition(|d| d.severity() == Severity::Error);

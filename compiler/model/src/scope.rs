@@ -1,7 +1,7 @@
 //! Names in scope: nested, and kept alive by the functions that close over them.
 use crate::value::Value;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use stmc_base::Span;
 use stmc_ir::AxisId;
@@ -19,14 +19,26 @@ pub(crate) struct Scope<'a> {
     pub unit: usize,
     /// The path of the instance whose text this is; own axes belong to it.
     pub owner: Rc<str>,
-    /// The body of a function or layer: names outside it may be declared again.
-    pub body: bool,
-    /// The body of a loop: next values of carries outside cannot be given here.
-    loops: bool,
+    kind: Kind,
     vars: RefCell<Vec<Var<'a>>>,
     axes: RefCell<Vec<(Arc<str>, Vec<AxisId>)>>,
     /// Carries and buffers declared here.
     pub carries: RefCell<Vec<Carry<'a>>>,
+    /// The scope itself.
+    own: Weak<Scope<'a>>,
+    /// At the top of a file: the scopes below it with a value that knows the scope where it was made.
+    circular: RefCell<Vec<Weak<Scope<'a>>>>,
+}
+
+/// What a scope is the scope of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A function, layer or file: names outside it may be declared again.
+    Body,
+    /// A block.
+    Block,
+    /// A scan or loop: next values of carries outside cannot be given here.
+    Loop,
 }
 
 struct Var<'a> {
@@ -49,41 +61,60 @@ pub(crate) struct Carry<'a> {
 impl<'a> Scope<'a> {
     /// The top of a file.
     pub(crate) fn top(unit: usize) -> Env<'a> {
-        Rc::new(Scope::empty(None, unit, "".into(), true))
+        Scope::with(None, unit, "".into(), Kind::Body)
     }
 
-    fn empty(parent: Option<Env<'a>>, unit: usize, owner: Rc<str>, body: bool) -> Scope<'a> {
-        let (vars, axes, carries) = Default::default();
-        Scope { parent, unit, owner, body, loops: false, vars, axes, carries }
+    fn with(parent: Option<Env<'a>>, unit: usize, owner: Rc<str>, kind: Kind) -> Env<'a> {
+        Rc::new_cyclic(|own| {
+            let (vars, axes, carries, circular) = Default::default();
+            Scope { parent, unit, owner, kind, vars, axes, carries, own: own.clone(), circular }
+        })
+    }
+
+    /// What closes over a scope and is kept in it would keep it for ever: lets go of the values of all scopes below.
+    pub(crate) fn end(&self) {
+        for scope in self.circular.take().iter().filter_map(Weak::upgrade) {
+            scope.vars.take();
+            scope.carries.take();
+        }
+    }
+
+    fn keep(&self, name: Arc<str>, value: Value<'a>, span: Span) {
+        if value.closes_over_a_scope() {
+            self.top_of_file().circular.borrow_mut().push(self.own.clone());
+        }
+        self.vars.borrow_mut().push(Var { name, value, span });
+    }
+
+    fn top_of_file(&self) -> &Scope<'a> {
+        self.parent.as_ref().map_or(self, |parent| parent.top_of_file())
     }
 
     /// The body of a function or layer declared in `parent`.
     pub(crate) fn body(parent: &Env<'a>, owner: &str) -> Env<'a> {
-        Rc::new(Scope::empty(Some(parent.clone()), parent.unit, owner.into(), true))
+        Scope::with(Some(parent.clone()), parent.unit, owner.into(), Kind::Body)
     }
 
     /// A block within a body.
     pub(crate) fn block(parent: &Env<'a>) -> Env<'a> {
-        Rc::new(Scope::empty(Some(parent.clone()), parent.unit, parent.owner.clone(), false))
+        Scope::with(Some(parent.clone()), parent.unit, parent.owner.clone(), Kind::Block)
     }
 
     /// The body of a scan or loop: carries outside are values there, and have their next values there.
     pub(crate) fn block_of_its_own(parent: &Env<'a>) -> Env<'a> {
-        let mut scope = Scope::empty(Some(parent.clone()), parent.unit, parent.owner.clone(), false);
-        scope.loops = true;
-        Rc::new(scope)
+        Scope::with(Some(parent.clone()), parent.unit, parent.owner.clone(), Kind::Loop)
     }
 
     /// Binds a name. Gives the place of an earlier declaration in the same body, if there is one.
     pub(crate) fn bind(&self, name: &Name, value: Value<'a>) -> Option<Span> {
         let earlier = self.declared(&name.text).filter(|s| *s != name.span);
-        self.vars.borrow_mut().push(Var { name: name.text.clone(), value, span: name.span });
+        self.keep(name.text.clone(), value, name.span);
         earlier
     }
 
     /// Binds a word that no text declares.
     pub(crate) fn define(&self, name: &str, value: Value<'a>, span: Span) {
-        self.vars.borrow_mut().push(Var { name: name.into(), value, span });
+        self.keep(name.into(), value, span);
     }
 
     /// Binds an own axis.
@@ -95,7 +126,7 @@ impl<'a> Scope<'a> {
         let here = self.vars.borrow().iter().find(|v| &*v.name == name).map(|v| v.span);
         match &self.parent {
             _ if here.is_some() => here,
-            Some(parent) if !self.body => parent.declared(name),
+            Some(parent) if self.kind != Kind::Body => parent.declared(name),
             _ => None,
         }
     }
@@ -145,7 +176,7 @@ impl<'a> Scope<'a> {
         if self.carries.borrow().iter().any(|c| &*c.name.text == name) {
             return Some(self.clone());
         }
-        self.parent.as_ref().filter(|_| !self.body && !self.loops)?.carrier(name)
+        self.parent.as_ref().filter(|_| self.kind == Kind::Block)?.carrier(name)
     }
 
     /// The next value of a carry. `None`: there is no such carry, or it has none yet.

@@ -202,6 +202,22 @@ impl<'a> Value<'a> {
         )
     }
 
+    /// Whether it may hold the scope where it was made.
+    pub(crate) fn closes_over_a_scope(&self) -> bool {
+        matches!(
+            self,
+            Value::Fn(_)
+                | Value::Lazy(..)
+                | Value::LazyElement(..)
+                | Value::Layer(_)
+                | Value::Optimizer(_)
+                | Value::List(_)
+                | Value::Record(_)
+                | Value::ByAxis(_)
+                | Value::Run(_)
+        )
+    }
+
     /// A static number. `None`: it is none.
     pub(crate) fn number(&self) -> Option<f64> {
         match self {

@@ -15,6 +15,9 @@ define_id! {
     pub struct SampleId
 }
 
+/// By custom, the axis along which things happen.
+const TIME: &str = "time";
+
 /// All samples of a plan.
 pub struct Samples {
     /// Per sample variable: the positions at which everything read lies within the data.
@@ -182,16 +185,16 @@ impl Samples {
         warnings
     }
 
-    /// Parts whose samples differ only along an axis that some field lacks: what is read of it is the same in both.
+    /// Parts whose samples differ only along an axis that some field lacks: what is read of it is the same in both. What stands
+    /// still, such as relief, may be the same: it tells nothing of what happened when.
     fn shared_inputs(&self, plan: &DataPlan) -> Vec<Diagnostic> {
         let Some(train) = self.part("train") else { return vec![] };
         let mut warnings = vec![];
         for (b, binder) in plan.binders.iter().enumerate().filter(|(_, b)| self.is_split(&b.axis)) {
             let lacks = |slab: &&stmc_ir::data::Slab| {
                 let field = &plan.fields[slab.field];
-                slab.is_moved()
-                    && field.origin.is_read()
-                    && field.axes.iter().all(|(name, _)| *name != binder.axis)
+                let has = |axis: &str| field.axes.iter().any(|(name, _)| name == axis);
+                slab.is_moved() && field.origin.is_read() && has(TIME) && !has(&binder.axis)
             };
             let Some(shared) = plan.slabs.iter().find(lacks) else { continue };
             let others = |s: &SampleId| {
