@@ -58,7 +58,7 @@ fn analysis(path: &Path, text: &str, cache: &Cache) -> Analysis {
 }
 
 /// So many names of each program are tried.
-const TRIED: usize = if cfg!(debug_assertions) { 12 } else { 48 };
+const TRIED: usize = if cfg!(debug_assertions) { 12 } else { 24 };
 
 #[test]
 fn every_name_can_be_changed() {

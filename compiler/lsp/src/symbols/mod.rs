@@ -25,7 +25,7 @@ pub struct Symbols {
     items: BTreeMap<ItemRef, SymbolId>,
     /// What stands in the parentheses, and what a layer or model gives.
     signatures: BTreeMap<SymbolId, Signature>,
-    /// A model's input and the sample's part of that name are renamed together.
+    /// A model's input or output and the sample's part of that name are one quantity, and renamed together.
     links: Vec<(SymbolId, SymbolId)>,
 }
 

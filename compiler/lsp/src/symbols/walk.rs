@@ -409,10 +409,10 @@ impl<'a> Walk<'a> {
         }
         let signature =
             model.and_then(|m| self.out.signature(self.out.target(m)).cloned()).unwrap_or_default();
-        for input in &signature.inputs {
-            let name = self.out.symbol(*input).name.clone();
+        for port in signature.inputs.iter().chain(&signature.results) {
+            let name = self.out.symbol(*port).name.clone();
             let part = self.parts.iter().find(|p| self.out.symbol(**p).name == name);
-            self.out.links.extend(part.map(|p| (*input, *p)));
+            self.out.links.extend(part.map(|p| (*port, *p)));
         }
         self.outputs = signature.results;
         self.within(span, |w| {
