@@ -174,7 +174,8 @@ fn losses_follow_those_of_f32() {
         let far = found.iter().zip(&exact).map(|(a, b)| (a - b).abs() / b).sum::<f64>() / 40.0;
         assert!(0.0 < far && far < noise, "{precision} is {far} away: {found:?}, {exact:?}");
         // A factor near the middle between two numbers is rounded to either, as the sums before it were added up: that is up
-        // to 2^-8 of it.
+        // to 2^-8 of it. So devices are compared over a few updates: each is another's rounding away, and Adam, which divides
+        // by the size of gradients, makes as much of a small one as of a large one.
         let near = |others: &[f64], name: &str| {
             for (step, (a, b)) in found.iter().zip(others).enumerate() {
                 assert!(
@@ -187,7 +188,7 @@ fn losses_follow_those_of_f32() {
             near(&nowcast(precision, &mut Interpreter::default(), 1)[..4], "the interpreter");
         }
         if let Some(mut subject) = devices::gpu() {
-            near(&nowcast(precision, &mut *subject.device, 2), &subject.name);
+            near(&nowcast(precision, &mut *subject.device, 1)[..4], &subject.name);
         }
     }
 }
