@@ -132,6 +132,9 @@ fn odd_texts() {
     }
     for text in
         ["\0", "let", "é", "\"", "'", "{", "}", "let a = \"\\", "////", "/// x", "let a = 1 \u{200b}", "𝛼"]
+            .into_iter()
+            // A block's head is missing its brace: blank lines before it, and a last letter of two bytes.
+            .chain(["  \n \n  scan: x }\n}\n", "é }", "\n\n model é\n }"])
     {
         let comment = text == "////";
         assert_eq!(check(text), comment, "{text:?}");

@@ -115,12 +115,15 @@ impl<'a> Search<'a> {
             item += self.text[item..].find('\n').map_or(0, |n| n + 1);
         }
         let head = &self.text[item..close.start];
-        if close.text != "}" || head.contains('{') || head.trim().is_empty() {
+        // At the start of a file blank lines may stand before it.
+        let (item, head) = (close.start - head.trim_start().len(), head.trim_start());
+        if close.text != "}" || head.contains('{') || head.is_empty() {
             return self.closes_nothing(close);
         }
         let head_end = item + head.find('\n').unwrap_or(head.len());
         let head_end = self.text[..head_end].trim_end().len();
-        let span = self.repair.span(head_end - 1, head_end);
+        let last = self.text[..head_end].chars().next_back().map_or(0, char::len_utf8);
+        let span = self.repair.span(head_end - last, head_end);
         let diagnostic = misplaced(span, "the `{` of this block is missing")
             .label(close.span(self.repair.source), "this `}` closes it")
             .help("add `{` at the end of the line");
