@@ -49,14 +49,8 @@ pub fn adopt(
     map: &Map,
     folder: impl FnOnce() -> Result<RunFolder>,
 ) -> Result<Adopted> {
-    let mut weights = session.weights()?;
     let found = matching(&wanted(session), given, map).map_err(|wrong| mistakes(source, &wrong))?;
-    for (name, tensor) in &found.taken {
-        let place = weights.iter_mut().find(|w| w.0 == *name).expect("wanted weights are the session's");
-        place.1 = tensor.clone();
-    }
-    session.set_weights(&weights)?;
-    session.set_averages(&weights)?;
+    let weights = session.begin_with(&found.taken)?;
     let mut folder = folder()?;
     if let Some(data) = data {
         keep_fits(session, data, folder.path(), 0)?;
@@ -65,7 +59,7 @@ pub fn adopt(
     let taken = taken.len();
     folder.append(&json!({ "import": source, "taken": taken, "drawn": drawn, "ignored": ignored }))?;
     let mut checkpoint = Checkpoint {
-        weights: session.weights()?,
+        weights,
         averages: session.averages()?,
         moments: session.moments()?,
         state: State { schedules: session.schedules.saved(), ..State::default() },

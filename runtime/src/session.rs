@@ -166,6 +166,18 @@ impl<'a> Session<'a> {
         self.set(&buffers, weights)
     }
 
+    /// Puts some weights in place of first ones; averages begin as the weights do. All of them, after that.
+    pub(crate) fn begin_with(&mut self, some: &[(String, Tensor)]) -> Result<Named> {
+        let mut weights = self.weights()?;
+        for (name, tensor) in some {
+            let place = weights.iter_mut().find(|w| w.0 == *name).expect("the weights are the program's");
+            place.1 = tensor.clone();
+        }
+        self.set_weights(&weights)?;
+        self.set_averages(&weights)?;
+        Ok(weights)
+    }
+
     /// Puts the optimizer's state back.
     pub fn set_moments(&mut self, moments: &[(String, Tensor)]) -> Result<()> {
         self.set(&self.moment_buffers(), moments)

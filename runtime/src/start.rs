@@ -32,13 +32,7 @@ pub fn load(session: &mut Session<'_>, path: &Path) -> Result<Begun> {
     let (wanted, by_order) = if by_path.is_empty() { (all, true) } else { (by_path, false) };
     let found =
         import::pick(&wanted, &given, &Map::default(), step::WEIGHTS).map_err(|e| RunError::file(path, e))?;
-    let mut weights = session.weights()?;
-    for (name, tensor) in found {
-        let place = weights.iter_mut().find(|w| w.0 == name).expect("wanted weights are the session's");
-        place.1 = tensor;
-    }
-    session.set_weights(&weights)?;
-    session.set_averages(&weights)?;
+    let weights = session.begin_with(&found)?;
     let is_wanted = |name: &str| {
         let bare = name.strip_prefix(step::WEIGHTS).unwrap_or(name);
         by_order || wanted.iter().any(|w| w.0 == bare || w.0 == name)

@@ -83,15 +83,14 @@ fn made_up(input: &StepInput) -> Tensor {
 fn their_layers_run() {
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("systems");
     std::fs::create_dir_all(&made).expect("the target folder is writable");
+    // The number of weights that a file asserts is that at full size.
+    for System { name, .. } in SYSTEMS {
+        let text = std::fs::read_to_string(folder("systems").join(format!("{name}.stm")));
+        let text = text.expect("the system is there");
+        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("assert ")).collect();
+        std::fs::write(made.join(format!("{name}.stm")), kept.join("\n")).expect("the folder is writable");
+    }
     for system in SYSTEMS {
-        // The number of weights that a file asserts is that at full size.
-        for entry in SYSTEMS {
-            let text = std::fs::read_to_string(folder("systems").join(format!("{}.stm", entry.name)));
-            let text = text.expect("the system is there");
-            let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("assert ")).collect();
-            std::fs::write(made.join(format!("{}.stm", entry.name)), kept.join("\n"))
-                .expect("the folder is writable");
-        }
         for model in system.models {
             let mut options = Options { model: Some(model.to_string()), ..options(system) };
             options.set = system.small.iter().map(|s| s.to_string()).collect();

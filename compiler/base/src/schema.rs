@@ -127,6 +127,11 @@ pub enum VariableRef {
 }
 
 impl SourceSchema {
+    /// The place of a variable among all. `None`: there is none of that name.
+    pub fn position(&self, variable: &str) -> Option<usize> {
+        self.variables.iter().position(|v| v.name == variable)
+    }
+
     /// The variable. `None`: there is none.
     pub fn variable_mut(&mut self, variable: &VariableRef) -> Option<&mut Variable> {
         match variable {

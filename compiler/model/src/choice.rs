@@ -143,13 +143,16 @@ impl Resolved {
 
     fn own_models(&self) -> impl Iterator<Item = (ItemRef, &ast::ModelDecl)> {
         let items = self.main_items().enumerate();
-        let at = |item| ItemRef { unit: 0, item, name: 0 };
-        items.filter_map(move |(n, i)| if let ItemKind::Model(m) = &i.kind { Some((at(n), m)) } else { None })
+        items.filter_map(
+            move |(n, i)| {
+                if let ItemKind::Model(m) = &i.kind { Some((ItemRef::of_main(n), m)) } else { None }
+            },
+        )
     }
 
     /// The file's own data in their order, then imported ones.
     pub(crate) fn datas(&self) -> impl Iterator<Item = (ItemRef, &ast::DataDecl)> {
-        let own = (0..self.units[0].file.items.len()).map(|item| ItemRef { unit: 0, item, name: 0 });
+        let own = (0..self.units[0].file.items.len()).map(ItemRef::of_main);
         let imported = self.units[0].names.values().filter_map(|binding| match binding {
             Binding::Item(at) if at.unit != 0 => Some(*at),
             _ => None,
@@ -174,8 +177,7 @@ impl Resolved {
 
     /// The `train` block. `None`: there is none for the model.
     pub(crate) fn train(&self) -> Option<&ast::TrainDecl> {
-        let main = |item| ItemRef { unit: 0, item, name: 0 };
-        self.chosen_item(self.chosen.train.map(main))
+        self.chosen_item(self.chosen.train.map(ItemRef::of_main))
             .and_then(|i| if let ItemKind::Train(t) = i { Some(t) } else { None })
     }
 

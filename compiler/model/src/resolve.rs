@@ -61,6 +61,13 @@ pub struct ItemRef {
     pub name: usize,
 }
 
+impl ItemRef {
+    /// The first name of a declaration of the main file.
+    pub(crate) fn of_main(item: usize) -> ItemRef {
+        ItemRef { unit: 0, item, name: 0 }
+    }
+}
+
 impl Resolved {
     /// The declaration.
     pub fn item(&self, at: ItemRef) -> &ast::Item {

@@ -27,11 +27,17 @@ impl Error {
         Error::Program { sources: Box::new(sources.clone()), diagnostics }
     }
 
+    /// What the world did that no place in a program tells of: a file, a device.
+    #[allow(clippy::needless_pass_by_value)] // `map_err` hands it over
+    pub(crate) fn world(what: impl std::fmt::Display) -> Error {
+        Error::World(what.to_string())
+    }
+
     /// What the runtime reports; its places lie in `sources`.
     pub(crate) fn run(sources: &Sources, error: RunError) -> Error {
         match error {
             RunError::User(diagnostic) => Error::program(sources, vec![*diagnostic]),
-            other => Error::World(other.to_string()),
+            other => Error::world(other),
         }
     }
 
@@ -103,6 +109,6 @@ impl std::error::Error for Error {}
 
 impl From<DeviceError> for Error {
     fn from(error: DeviceError) -> Error {
-        Error::World(error.to_string())
+        Error::world(error)
     }
 }

@@ -42,12 +42,12 @@ impl Format {
 pub fn export(again: &Again, format: Format, out: &Path) -> Result<(), Error> {
     let phase = again.kept_phase()?;
     let module = phase.module();
-    let frozen = frozen::read(module, &again.path).map_err(world)?;
+    let frozen = frozen::read(module, &again.path).map_err(Error::world)?;
     match format {
         Format::Safetensors => files::whole(out, |draft| frozen::write(draft, &frozen, module)),
         Format::Onnx => files::replace(out, &onnx(again, module, &frozen)?),
     }
-    .map_err(world)
+    .map_err(Error::world)
 }
 
 /// The graph of `predict` after all graph passes, with what the run kept in place of its weights.
@@ -57,7 +57,7 @@ fn onnx(again: &Again, module: &Module, frozen: &Frozen) -> Result<Vec<u8>, Erro
     let axes = Rc::new(RefCell::new(module.axes.clone()));
     let mut entry = pipeline::optimize(&axes, entry, &[], module.train.as_ref());
     entry.inputs.iter_mut().for_each(|role| name_what_a_sample_needs(module, role));
-    let fixed = entry.inputs.iter().map(|role| fixed(module, frozen, role).map_err(world));
+    let fixed = entry.inputs.iter().map(|role| fixed(module, frozen, role).map_err(Error::world));
     let fixed = fixed.collect::<Result<_, _>>()?;
     let seed = module.train.as_ref().map_or(0, |t| t.seed);
     let written = stmc_onnx::write(&stmc_onnx::Frozen {
@@ -106,9 +106,4 @@ fn unwritable(again: &Again, what: &Unwritable) -> Error {
     let place = |span: Span| format!("{}: ", sources.place(span));
     let place = what.span.map(place).unwrap_or_default();
     Error::World(format!("{place}{} cannot be written as ONNX", what.what))
-}
-
-#[allow(clippy::needless_pass_by_value)] // `map_err` hands it over
-fn world(error: RunError) -> Error {
-    Error::World(error.to_string())
 }

@@ -4,7 +4,6 @@ use crate::front::Compiled;
 use std::path::{Path, PathBuf};
 use stmc_ir::Device;
 use stmc_ir::module::InputRole;
-use stmc_runtime::RunError;
 use stmc_runtime::adopt::{self, Adopted};
 use stmc_runtime::import::Map;
 
@@ -23,9 +22,9 @@ impl Compiled {
     /// Makes a run directory whose weights are those of a file. It can be evaluated, predicted with, and trained further.
     pub fn import(&self, device: &mut dyn Device, files: &ImportFiles) -> Result<Adopted, Error> {
         let fail = |e| Error::run(&self.checked.sources, e);
-        let world = |e: RunError| Error::World(e.to_string());
-        let map = files.map.as_deref().map(stmc_runtime::import::read_map).transpose().map_err(world)?;
-        let given = stmc_runtime::tensor::read(&files.torch).map_err(world)?;
+        let map =
+            files.map.as_deref().map(stmc_runtime::import::read_map).transpose().map_err(Error::world)?;
+        let given = stmc_runtime::tensor::read(&files.torch).map_err(Error::world)?;
         self.fits_are_there()?;
         let config = self.config(&*device);
         let folder = || self.folder(files.out.as_deref(), &config);

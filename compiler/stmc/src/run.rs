@@ -223,13 +223,13 @@ impl Again {
 impl Again {
     /// The phase that made the weights which the run kept.
     pub(crate) fn kept_phase(&self) -> Result<PhaseOf<'_>, Error> {
-        let kept = folder::state(&self.path, Mark::Last).map_err(|e| Error::World(e.to_string()))?;
+        let kept = folder::state(&self.path, Mark::Last).map_err(Error::world)?;
         Ok(self.compiled.phase(kept.map_or(0, |s| s.phase as usize)))
     }
 }
 
 fn read_config(path: &Path) -> Result<Config, Error> {
-    folder::config(path).map_err(|e| Error::World(e.to_string()))
+    folder::config(path).map_err(Error::world)
 }
 
 fn compile_again(config: &Config, set: &[String], schema: Option<Schema>) -> Result<Compiled, Error> {
@@ -323,12 +323,11 @@ pub fn step(
     device: &mut dyn Device,
     count: u64,
 ) -> Result<Named, Error> {
-    let world = |e: RunError| Error::World(e.to_string());
-    let map = files.map.as_deref().map(stmc_runtime::import::read_map).transpose().map_err(world)?;
+    let map = files.map.as_deref().map(stmc_runtime::import::read_map).transpose().map_err(Error::world)?;
     let map = map.unwrap_or_else(Map::default);
-    let mut given = stmc_runtime::tensor::read(&files.batch).map_err(world)?;
+    let mut given = stmc_runtime::tensor::read(&files.batch).map_err(Error::world)?;
     if let Some(masks) = &files.masks {
-        let masks = stmc_runtime::tensor::read(masks).map_err(world)?;
+        let masks = stmc_runtime::tensor::read(masks).map_err(Error::world)?;
         given.retain(|(name, _)| masks.iter().all(|mask| mask.0 != *name));
         given.extend(masks);
     }
@@ -341,7 +340,7 @@ pub fn step(
     let mut session = compiled.session(device)?;
     let fail = |e| Error::run(&compiled.checked.sources, e);
     if let Some(weights) = &files.weights {
-        let weights = stmc_runtime::tensor::read(weights).map_err(world)?;
+        let weights = stmc_runtime::tensor::read(weights).map_err(Error::world)?;
         stmc_runtime::step::load_weights(&mut session, &weights, &map).map_err(fail)?;
     }
     stmc_runtime::step::run(&mut session, &given, &map, count).map_err(fail)

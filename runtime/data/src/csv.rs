@@ -81,8 +81,7 @@ impl Table {
     }
 
     fn column(&self, variable: &str) -> &Column {
-        let place = self.schema.variables.iter().position(|v| v.name == variable);
-        &self.columns[place.expect("the variable is in the schema")]
+        &self.columns[self.schema.position(variable).expect("the variable is in the schema")]
     }
 
     /// `ecg.csv, line 12`

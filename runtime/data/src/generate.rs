@@ -113,8 +113,7 @@ impl<G> Generated<G> {
     }
 
     fn find(&self, variable: &str) -> usize {
-        let place = self.schema.variables.iter().position(|v| v.name == variable);
-        place.expect("the variable is in the schema")
+        self.schema.position(variable).expect("the variable is in the schema")
     }
 
     /// Reads numbers of any kind, as the bits of f32.

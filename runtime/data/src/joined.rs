@@ -117,8 +117,7 @@ impl Source for Joined {
         dtype: DType,
         out: &mut [u32],
     ) -> Result<(), DataError> {
-        let number = self.schema.variables.iter().position(|v| v.name == variable);
-        let number = number.expect("the variable is in the schema");
+        let number = self.schema.position(variable).expect("the variable is in the schema");
         let new = if self.joints[number].spread { self.made.len() } else { 0 };
         let (outer, inner) = ranges.split_at(new);
         let size = inner.iter().map(Range::len).product::<usize>();

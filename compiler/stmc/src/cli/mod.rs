@@ -84,14 +84,14 @@ fn run(args: Args) -> Result<ExitCode, Error> {
                 })?;
                 inputs.push((
                     name.to_string(),
-                    stmc_runtime::predict::read_array(Path::new(path)).map_err(world)?,
+                    stmc_runtime::predict::read_array(Path::new(path)).map_err(Error::world)?,
                 ));
             }
             let outputs = crate::predict(&again, &mut *device, &inputs)?;
             make_folder(&out)?;
             for (name, tensor) in outputs {
                 let path = out.join(format!("{name}.npy"));
-                stmc_runtime::predict::write_array(&path, &tensor).map_err(world)?;
+                stmc_runtime::predict::write_array(&path, &tensor).map_err(Error::world)?;
                 println!("{}: {:?}", path.display(), tensor.shape);
             }
             done
@@ -138,7 +138,7 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             let mut device = crate::device(shared.device, shared.threads)?;
             let files = StepFiles { weights, batch, masks, map };
             let results = crate::step(&file, &options(&shared)?, &files, &mut *device, steps)?;
-            files::whole(&out, |draft| tensor::write(draft, &results)).map_err(world)?;
+            files::whole(&out, |draft| tensor::write(draft, &results)).map_err(Error::world)?;
             println!("{}: {} tensors", out.display(), results.len());
             done
         }
@@ -184,11 +184,6 @@ fn explanation(code: Code) -> String {
     )
 }
 
-#[allow(clippy::needless_pass_by_value)] // `map_err` hands it over
-fn world(error: stmc_runtime::RunError) -> Error {
-    Error::World(error.to_string())
-}
-
 fn options(shared: &Shared) -> Result<Options, Error> {
     let read = |path: &PathBuf| -> Result<Schema, Error> {
         let named = |e: &dyn std::fmt::Display| Error::World(format!("{}: {e}", path.display()));
@@ -229,7 +224,7 @@ fn train(
     out: Option<PathBuf>,
     resume: Option<&Path>,
 ) -> Result<ExitCode, Error> {
-    let interrupted = stmc_runtime::signals::interrupted().map_err(|e| Error::World(e.to_string()))?;
+    let interrupted = stmc_runtime::signals::interrupted().map_err(Error::world)?;
     let options = TrainOptions { out, watch: Watching::Shown, interrupted };
     let mut device = crate::device(shared.device, shared.threads)?;
     let outcome = if let Some(run) = resume {
@@ -250,7 +245,7 @@ fn train(
 }
 
 fn tune(shared: &Shared, file: &Path, out: Option<PathBuf>) -> Result<ExitCode, Error> {
-    let interrupted = stmc_runtime::signals::interrupted().map_err(|e| Error::World(e.to_string()))?;
+    let interrupted = stmc_runtime::signals::interrupted().map_err(Error::world)?;
     let options = TrainOptions { out, watch: Watching::Silent, interrupted };
     let mut device = crate::device(shared.device, shared.threads)?;
     let mut told = |trial: &Trial, tuning: &Tuning| {
@@ -334,7 +329,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 /// A reader that closes early (`| head`) is no error.
 fn print(text: &str) -> Result<(), Error> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::World(e.to_string())),
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::world(e)),
         _ => Ok(()),
     }
 }

@@ -123,7 +123,7 @@ fn attempt(
     let set = options.set.iter().cloned().chain(trial.set.iter().map(|(n, v)| format!("{n}={v}")));
     let options = Options { set: set.collect(), ..options.clone() };
     let train = TrainOptions { out: Some(trial.path.clone()), ..run.clone() };
-    let saved = folder::state(&trial.path, Mark::Last).map_err(|e| Error::World(e.to_string()))?;
+    let saved = folder::state(&trial.path, Mark::Last).map_err(Error::world)?;
     let result = match saved {
         Some(_) => Again::open(&trial.path, None, &[]).and_then(|again| run::resume(&again, device, &train)),
         None => {
