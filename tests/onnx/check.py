@@ -28,7 +28,11 @@ if not is_ready():
     subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
 
 environment = {**os.environ, "STMC_ONNXRUNTIME": str(python)}
-tests = [["-p", "stmc", "--test", "export"], ["-p", "stmc-tests", "--test", "ops", "--test", "builtins"]]
+tests = [
+    ["-p", "stmc", "--test", "export"],
+    ["-p", "stmc-tests", "--test", "ops", "--test", "builtins"],
+    ["-p", "stmc-tests", "--test", "precision", "every_device_rounds_alike"],
+]
 for test in tests:
     done = subprocess.run(["cargo", "test", "--release", *test, *sys.argv[1:]], cwd=root, env=environment)
     if done.returncode:
