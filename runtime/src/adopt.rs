@@ -102,6 +102,19 @@ fn grid(module: &Module) -> BTreeSet<String> {
     names
 }
 
+/// Weights that tensors of their names do not fit, all told at once.
+pub(crate) fn fits(session: &Session<'_>, source: &str, given: &Named, prefix: &str) -> Result<()> {
+    let wanted = wanted(session);
+    let mut wrong = vec![];
+    for weight in &wanted.weights {
+        let tensor = import::made(&weight.path, given, &Map::default(), prefix)?;
+        if let Some(tensor) = tensor.filter(|t| t.clone().shaped(&weight.extents()).is_none()) {
+            wrong.push(misshapen(weight, &tensor, &wanted.grid));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(mistakes(source, &wrong)) }
+}
+
 /// Every weight with its tensor, or all that is wrong.
 fn matching(wanted: &Wanted, given: &Named, map: &Map) -> std::result::Result<Matching, Vec<String>> {
     let mut found = Matching { taken: vec![], drawn: vec![], ignored: vec![] };
@@ -114,6 +127,7 @@ fn matching(wanted: &Wanted, given: &Named, map: &Map) -> std::result::Result<Ma
             Ok(None) => missing.push((weight, sources[0].clone())),
             Ok(Some(tensor)) => match tensor.clone().shaped(&weight.extents()) {
                 Some(tensor) => found.taken.push((weight.path.clone(), tensor)),
+                None if begins(&weight.path, &map.draw) => found.drawn.push(weight.path.clone()),
                 None => wrong.push(misshapen(weight, &tensor, &wanted.grid)),
             },
         }
@@ -150,7 +164,7 @@ fn misshapen(weight: &Weight, tensor: &Tensor, grid: &BTreeSet<String>) -> Strin
     {
         said += &format!(": it belongs to a grid whose `{name}` is not {extent}");
     }
-    said
+    said + &format!("; `draw = [\"{}\"]` in a map of `stmc import` draws it anew", weight.path)
 }
 
 /// A tensor that is left over and has the shape is probably it.
@@ -233,6 +247,8 @@ mod tests {
         let counted = [whole, &[("bn.num_batches_tracked", &[]), ("old.x", &[2])]].concat();
         assert_eq!(check(&counted, "ignore = [\"old.\"]"), Ok((3, 2)));
         assert_eq!(check(&whole[1..], "draw = [\"head.\"]"), Ok((2, 0)));
+        let of_another_grid: &[(&str, &[usize])] = &[whole[0], whole[1], ("map", &[16])];
+        assert_eq!(check(of_another_grid, "draw = [\"map\"]"), Ok((2, 0)));
         let renamed: &[(&str, &[usize])] = &[("net.bias", &[5]), ("conv.weight", &[4, 2, 3]), ("map", &[8])];
         assert_eq!(check(renamed, "[rename]\n\"head.\" = \"net.\""), Ok((3, 0)));
     }
@@ -241,8 +257,8 @@ mod tests {
     fn all_that_does_not_fit_is_told_at_once() {
         let given: &[(&str, &[usize])] = &[("conv.weight", &[4, 3, 3]), ("map", &[16]), ("fc.bias", &[5])];
         let expected = [
-            "`conv.weight` is [unit: 4, channel: 2, tap(row): 3] in the model, [4, 3, 3] in the file",
-            "`map` is [row: 8] in the model, [16] in the file: it belongs to a grid whose `row` is not 8",
+            "`conv.weight` is [unit: 4, channel: 2, tap(row): 3] in the model, [4, 3, 3] in the file; `draw = [\"conv.weight\"]` in a map of `stmc import` draws it anew",
+            "`map` is [row: 8] in the model, [16] in the file: it belongs to a grid whose `row` is not 8; `draw = [\"map\"]` in a map of `stmc import` draws it anew",
             "`head.bias` [out: 5] is not in the file; `fc.bias` has its shape: `[rename]` with `\"head.bias\" = \"fc.bias\"` in a map?",
             "`fc.bias` [5] of the file is no weight here; `ignore = [\"fc.bias\"]` in the map leaves it out",
         ];

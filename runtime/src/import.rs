@@ -3,7 +3,7 @@
 //!
 //! ```toml
 //! ignore = ["classifier."]               # their tensors of no use here
-//! draw   = ["head."]                     # our weights that the file lacks
+//! draw   = ["head."]                     # our weights that the file lacks, or has in another shape
 //!
 //! [rename]                               # the start of a name here = the start of the name there
 //! "cells." = "encoder.layers."
@@ -31,7 +31,7 @@ pub struct Map {
     /// Starts of their names: these tensors may be left over (`stmc import`).
     #[serde(default)]
     pub ignore: Vec<String>,
-    /// Starts of our names: weights that the file lacks and that are drawn (`stmc import`).
+    /// Starts of our names: weights that the file lacks, or has in another shape, and that are drawn (`stmc import`).
     #[serde(default)]
     pub draw: Vec<String>,
     /// Starts of names: ours to theirs.

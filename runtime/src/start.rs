@@ -1,5 +1,7 @@
 //! `start`: weights to begin with, from a file or from what another run kept. By path where any agrees; weights that the file
-//! lacks are drawn anew, so a part of another model can be used. Where no path agrees, by order and shape, all of them.
+//! lacks are drawn anew, so a part of another model can be used; those of another shape are told, all at once. Where no path agrees,
+//! by order and shape, all of them.
+use crate::adopt;
 use crate::error::{Result, RunError};
 use crate::folder;
 use crate::import::{self, Map, Wanted};
@@ -30,6 +32,7 @@ pub fn load(session: &mut Session<'_>, path: &Path) -> Result<Begun> {
     let all: Vec<Wanted> = step::wanted(session);
     let by_path: Vec<Wanted> = all.iter().filter(|w| has(&w.0)).cloned().collect();
     let (wanted, by_order) = if by_path.is_empty() { (all, true) } else { (by_path, false) };
+    adopt::fits(session, &path.display().to_string(), &given, step::WEIGHTS)?;
     let found =
         import::pick(&wanted, &given, &Map::default(), step::WEIGHTS).map_err(|e| RunError::file(path, e))?;
     let weights = session.begin_with(&found)?;
