@@ -113,9 +113,9 @@ impl State {
         if let Some(stop) = &train.stop
             && let Some(now) = value(&stop.watch)
         {
-            if improves(&stop.watch, now, self.stop_best) {
+            if improves(&stop.watch, now, self.stop_best, stop.by) {
                 (self.stop_best, self.stalled) = (Some(now), 0);
-            } else {
+            } else if self.epoch > stop.after as u64 {
                 self.stalled += 1;
             }
             if self.stalled >= stop.epochs as u64 {
@@ -124,7 +124,7 @@ impl State {
         }
         let Some(keep) = &train.keep else { return false };
         let Some(now) = value(keep) else { return false };
-        let better = improves(keep, now, self.best.map(|b| b.value));
+        let better = improves(keep, now, self.best.map(|b| b.value), 0.0);
         if better {
             self.best = Some(Best { value: now, step: self.step, epoch: self.epoch });
         }
@@ -133,12 +133,12 @@ impl State {
 }
 
 /// What is not finite never improves; anything else improves on nothing.
-fn improves(watch: &Watch, now: f64, before: Option<f64>) -> bool {
+fn improves(watch: &Watch, now: f64, before: Option<f64>, by: f64) -> bool {
     now.is_finite()
         && match before {
             None => true,
-            Some(before) if watch.maximize => now > before,
-            Some(before) => now < before,
+            Some(before) if watch.maximize => now > before + by,
+            Some(before) => now < before - by,
         }
 }
 
@@ -149,9 +149,20 @@ mod tests {
 
     /// Epochs with these values of what `stop` and `keep` watch: where training ends, and which is the best.
     fn check(maximize: bool, values: &[f64], ends_after: u64, best: Option<u64>) {
+        check_with((0.0, 0), maximize, values, ends_after, best);
+    }
+
+    /// With the least improvement that counts, and the epochs that do not.
+    fn check_with(
+        (by, after): (f64, usize),
+        maximize: bool,
+        values: &[f64],
+        ends_after: u64,
+        best: Option<u64>,
+    ) {
         let watch = Watch { part: "valid".into(), metric: "loss".into(), maximize };
         let train = Train {
-            stop: Some(Stalled { watch: watch.clone(), epochs: 2 }),
+            stop: Some(Stalled { watch: watch.clone(), epochs: 2, by, after }),
             keep: Some(watch),
             steps_per_epoch: 1,
             ..train(values.len())
@@ -198,6 +209,10 @@ mod tests {
     #[test]
     fn training_ends_after_two_epochs_without_improvement() {
         let (nan, inf) = (f64::NAN, f64::INFINITY);
+        // The best is the best, however little better it is.
+        check_with((0.5, 0), false, &[3.0, 2.9, 2.8, 2.0], 3, Some(3));
+        check_with((0.5, 0), true, &[3.0, 3.6, 3.7, 3.8, 9.0], 4, Some(4));
+        check_with((0.0, 3), false, &[1.0, 2.0, 2.0, 2.0, 2.0, 2.0], 5, Some(1));
         check(false, &[3.0, 2.0, 1.0], 3, Some(3));
         check(false, &[3.0, 3.0, 3.0, 1.0], 3, Some(1));
         check(false, &[3.0, 4.0, 2.0, 5.0, 5.0, 1.0], 5, Some(3));

@@ -273,6 +273,10 @@ pub struct Stalled {
     pub watch: Watch,
     /// Epochs without improvement after which training ends.
     pub epochs: usize,
+    /// How much better it must become to count as improved.
+    pub by: f64,
+    /// Epochs at the begin of a run that count for nothing.
+    pub after: usize,
 }
 
 impl Module {

@@ -116,7 +116,10 @@ const PHASE: &[Key] = &[
     ("steps", "Updates in all, instead of epochs."),
     ("accumulate", "Batches whose gradients are added up before an update."),
     ("clip", "What limits the gradient: `norm(1.0)` or `value(0.5)`."),
-    ("stop", "When to end early: `stalled(valid.loss, for: 5 epochs)`."),
+    (
+        "stop",
+        "When to end early: `stalled(valid.loss, for: 5 epochs)`. `by: 1e-6` is how much better counts as better; with `after: 10 epochs` the epochs before count for nothing.",
+    ),
     (
         "precision",
         "To what the factors of `dot`, and so of `Linear` and `Conv`, are rounded: `\"f32\"`, `\"tf32\"`, `\"bf16\"` or `\"f16\"`. Sums, weights and all else are f32.",

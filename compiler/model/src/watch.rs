@@ -23,18 +23,20 @@ const LOW: &str = "low";
 /// What is watched, with its place.
 pub(crate) type Watched<T> = (T, Span);
 
-/// `stalled(valid.loss, for: 5 epochs)`
+/// `stalled(valid.loss, for: 5 epochs, by: 1e-6, after: 10 epochs)`
 pub(crate) fn stalled<'a>(
     elab: &mut Elab<'a>,
     train: &'a ast::TrainDecl,
     expr: &'a ast::Expr,
 ) -> Eval<Watched<Stalled>> {
     if let Some((watched, more)) = call(expr, "stalled")
-        && let Some(epochs) = epochs(elab, more)?
-        && more.iter().all(|arg| ["for", "prefer"].contains(&&*label(arg)))
+        && more.iter().all(|arg| ["for", "prefer", "by", "after"].contains(&&*label(arg)))
+        && let Some(Some(patience)) = labelled(more, "for").map(|value| epochs(elab, value)).transpose()?
+        && let Some(by) = labelled(more, "by").map_or(Ok(Some(0.0)), |value| margin(elab, value))?
+        && let Some(after) = labelled(more, "after").map_or(Ok(Some(0)), |value| epochs(elab, value))?
     {
         let watch = watch(elab, train, watched, more, "stalled")?;
-        return Ok((Stalled { watch, epochs }, watched.span));
+        return Ok((Stalled { watch, epochs: patience, by, after }, watched.span));
     }
     Err(elab.fail(Code::E0804, expr.span, "`stop` is `stalled(valid.loss, for: 5 epochs)`"))
 }
@@ -65,16 +67,31 @@ fn label(arg: &ast::Arg) -> Arc<str> {
     arg.label.as_ref().and_then(|l| l.word()).map_or("".into(), |w| w.text.clone())
 }
 
-/// `for: 5 epochs`, or what comes to so many. `None`: it does not.
-fn epochs<'a>(elab: &mut Elab<'a>, args: &'a [ast::Arg]) -> Eval<Option<usize>> {
-    let Some(patience) = args.iter().find(|arg| &*label(arg) == "for") else { return Ok(None) };
-    let epochs = match &patience.value.kind {
+/// The value of the argument of that label.
+fn labelled<'a>(args: &'a [ast::Arg], name: &str) -> Option<&'a ast::Expr> {
+    args.iter().find(|arg| &*label(arg) == name).map(|arg| &arg.value)
+}
+
+/// A number that is not below 0. `None`: it is none.
+fn margin<'a>(elab: &mut Elab<'a>, value: &'a ast::Expr) -> Eval<Option<f64>> {
+    let top = elab.tops[0].clone();
+    Ok(match elab.eval(value, &top)? {
+        Value::Float(by) => Some(by),
+        Value::Int(by) => Some(by as f64),
+        _ => None,
+    }
+    .filter(|by| *by >= 0.0))
+}
+
+/// `5 epochs`, or what comes to so many. `None`: it does not.
+fn epochs<'a>(elab: &mut Elab<'a>, value: &'a ast::Expr) -> Eval<Option<usize>> {
+    let epochs = match &value.kind {
         ExprKind::Quantity { value, unit } => {
             Some(*value).filter(|_| matches!(&*unit.text, "epoch" | "epochs"))
         }
         _ => {
             let top = elab.tops[0].clone();
-            let steps = match elab.eval(&patience.value, &top)? {
+            let steps = match elab.eval(value, &top)? {
                 Value::Float(steps) => Some(steps),
                 _ => None,
             };
