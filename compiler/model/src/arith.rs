@@ -1,5 +1,5 @@
 //! Operators: on statics while compiling, on host scalars as expressions, on tensors as nodes.
-use crate::elab::{Elab, Eval, Failed};
+use crate::elab::{Context, Elab, Eval, Failed};
 use crate::host;
 use crate::value::{Spanned, Tensor, Value};
 use std::rc::Rc;
@@ -325,8 +325,17 @@ impl<'a> Elab<'a> {
         let diagnostic = Diagnostic::new(Code::E0408, span, message)
             .label(args[from].1, first.name())
             .label(other.1, dtype.name())
-            .help("cast one of them: `f32(x)`");
+            .help(match self.reads_categories() {
+                true => "a category's numbers stand for names: `one_hot(kind, channel: kind.count)`; other numbers are cast: `f32(x)`",
+                false => "cast one of them: `f32(x)`",
+            });
         Err(self.error(diagnostic))
+    }
+
+    /// Whether a data block with categories is being read.
+    fn reads_categories(&self) -> bool {
+        let known = self.data.as_ref().filter(|_| self.place == Context::Data);
+        known.is_some_and(|d| d.plan.fields.iter().any(|f| f.reading.categories.is_some()))
     }
 
     /// One extent per axis, and no accidental outer product.

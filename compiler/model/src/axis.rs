@@ -240,6 +240,12 @@ impl<'a> Elab<'a> {
 
     /// The tensor lacks an axis.
     pub(crate) fn no_axis(&mut self, tensor: Tensor, axis: AxisId, span: Span) -> Failed {
+        let diagnostic = self.without_axis(tensor, axis, span);
+        self.error(diagnostic)
+    }
+
+    /// The message about a tensor that lacks an axis.
+    pub(crate) fn without_axis(&self, tensor: Tensor, axis: AxisId, span: Span) -> Diagnostic {
         let (ty, name) = (self.ty(tensor), self.axis_name(axis));
         let have: Vec<String> = ty.dims().iter().map(|d| self.axis_name(d.axis)).collect();
         let message = format!("there is no axis `{name}` in [{}]", have.join(", "));
@@ -250,7 +256,7 @@ impl<'a> Elab<'a> {
         } else if let Some(near) = names::did_you_mean(&name, have.iter().map(String::as_str)) {
             diagnostic = diagnostic.help(near);
         }
-        self.error(diagnostic)
+        diagnostic
     }
 
     /// The dimensions of a type.

@@ -352,7 +352,11 @@ impl<'a> Elab<'a> {
         for (parameter, given) in builtin.parameters.iter().zip(&bound.given) {
             if parameter.required && given.is_none() {
                 let message = format!("`{}` lacks its argument `{}`", builtin.name, parameter.name);
-                return Err(self.fail(Code::E0404, span, message));
+                let help = match parameter.kind {
+                    Kind::Axes => format!("say which: `{}: time`", parameter.name),
+                    _ => format!("write `{}: …`", parameter.name),
+                };
+                return Err(self.error(Diagnostic::new(Code::E0404, span, message).help(help)));
             }
         }
         Ok(bound)
@@ -384,7 +388,13 @@ impl<'a> Elab<'a> {
             }
             let names = names::listed(builtin.parameters.iter().map(|p| p.name));
             let message = format!("`{}` has too many arguments; it takes {names}", builtin.name);
-            return Err(self.fail(Code::E0404, operand.span(), message));
+            let diagnostic = Diagnostic::new(Code::E0404, operand.span(), message);
+            return Err(self.error(match builtin.more {
+                More::ByAxis | More::ByNewAxis => {
+                    diagnostic.help("what follows goes by an axis: `channel: 3`")
+                }
+                _ => diagnostic,
+            }));
         };
         bound.given[place] = Some(self.read(parameter.kind, operand)?);
         Ok(())
@@ -425,6 +435,9 @@ impl<'a> Elab<'a> {
         let word = label_word(label).unwrap_or_else(|| "taps".into());
         let message = format!("`{}` has no argument `{word}`", builtin.name);
         let diagnostic = Diagnostic::new(Code::E0404, label.span, message);
+        if builtin.more == More::Raws {
+            return self.error(diagnostic.help(format!("axes have an arrow between them: `{word} -> …`")));
+        }
         let names = builtin.parameters.iter().map(|p| p.name);
         self.error(habits::instead(diagnostic, &word, label.span, names))
     }

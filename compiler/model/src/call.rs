@@ -255,7 +255,12 @@ impl<'a> Elab<'a> {
         for (parameter, operand) in parameters.iter().zip(&operands) {
             if operand.is_none() && parameter.default.is_none() {
                 let message = format!("`{}` lacks its argument `{}`", callee.text, parameter.name.text);
-                return Err(self.fail(Code::E0404, span, message));
+                let names = names::listed(parameters.iter().map(|p| &*p.name.text));
+                let diagnostic = Diagnostic::new(Code::E0404, span, message);
+                return Err(self.error(match parameters {
+                    [_] => diagnostic,
+                    _ => diagnostic.help(format!("its arguments are {names}")),
+                }));
             }
         }
         Ok(operands)
@@ -281,8 +286,11 @@ impl<'a> Elab<'a> {
             }
             None => {
                 let names = names::listed(parameters.iter().map(|p| &*p.name.text));
-                let message =
-                    format!("`{}` takes {} arguments at most: {names}", callee.text, parameters.len());
+                let message = match parameters.len() {
+                    0 => format!("`{}` takes no arguments", callee.text),
+                    1 => format!("`{}` takes one argument: {names}", callee.text),
+                    n => format!("`{}` takes {n} arguments at most: {names}", callee.text),
+                };
                 Err(self.fail(Code::E0404, span, message))
             }
         }
@@ -376,6 +384,15 @@ impl<'a> Elab<'a> {
             (TypeKind::Tensor { dtype: Some(DType::Bool), .. }, Value::Int(_)) => diagnostic.help(
                 "write `true` or `false`; a layer is told what it makes, what comes in is read off the tensor",
             ),
+            (TypeKind::Static(StaticType::Int), Value::Float(x)) if x.fract() == 0.0 => {
+                diagnostic.help(format!("a whole number has no point: `{x}`"))
+            }
+            (TypeKind::Static(StaticType::Int | StaticType::Float), Value::Str(text))
+                if text.parse::<f64>().is_ok() =>
+            {
+                diagnostic.help(format!("a number has no quotes: `{text}`"))
+            }
+            (TypeKind::List(_), value) if value.number().is_some() => diagnostic.help("a list has brackets: `[8]`"),
             _ => diagnostic,
         }))
     }
@@ -572,11 +589,9 @@ impl<'a> Elab<'a> {
         if (-n..n).contains(&i) {
             return Ok(if i < 0 { i + n } else { i } as usize);
         }
-        Err(self.fail(
-            Code::E0208,
-            span,
-            format!("{i} is out of range: {what} has {extent} steps, counted from 0"),
-        ))
+        let message = format!("{i} is out of range: {what} has {extent} steps, counted from 0");
+        let help = format!("the last is {}, or -1", extent - 1);
+        Err(self.error(Diagnostic::new(Code::E0208, span, message).help(help)))
     }
 
     /// Start and length of a static range.

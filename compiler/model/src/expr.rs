@@ -146,13 +146,13 @@ impl<'a> Elab<'a> {
             return self.error(Diagnostic::new(Code::E0104, span, message).help(help));
         }
         let mut diagnostic = Diagnostic::new(Code::E0401, span, format!("`{name}` is not defined"));
-        if let Some(near) = near {
-            diagnostic = diagnostic.help_at(span, near);
-        } else if let Some(module) = library {
+        if let Some(module) = library {
             diagnostic = diagnostic.help(format!("`use {module}.{name}` at the top of the file"));
             if let Some(last) = self.last_import(env.unit) {
                 diagnostic = diagnostic.fix(last, format!("\nuse {module}.{name}"));
             }
+        } else if let Some(near) = near {
+            diagnostic = diagnostic.help_at(span, near);
         }
         self.error(diagnostic)
     }
@@ -191,7 +191,7 @@ impl<'a> Elab<'a> {
         let top = self.tops[at.unit].clone();
         let resolved: &'a crate::Resolved = self.resolved;
         match &resolved.item(at).kind {
-            ItemKind::Hyper(h) => self.hyper(h, &top),
+            ItemKind::Hyper(h) => self.hyper(h, at, &top),
             ItemKind::Let(l) => {
                 let value = self.spanned(&l.value, &top)?;
                 let mut bound = self.destructure(&l.pattern, value)?;
@@ -208,10 +208,13 @@ impl<'a> Elab<'a> {
     }
 
     /// A static that `--set` may override.
-    fn hyper(&mut self, hyper: &'a ast::Hyper, top: &Env<'a>) -> Eval<Value<'a>> {
+    fn hyper(&mut self, hyper: &'a ast::Hyper, at: ItemRef, top: &Env<'a>) -> Eval<Value<'a>> {
         let set: &'a crate::Settings = self.settings;
-        let expr = set.set.get(&*hyper.name.text).unwrap_or(&hyper.default);
-        let value = self.spanned(expr, top)?;
+        let value = match set.set.get(&self.resolved.hyper_name(at, &hyper.name.text)) {
+            // What is said there sees the main file's names.
+            Some(set) => self.spanned(set, &self.tops[0].clone())?,
+            None => self.spanned(&hyper.default, top)?,
+        };
         match &hyper.ty {
             Some(ty) => self.coerce(value, ty, &hyper.name.text, top),
             None => Ok(value.value),

@@ -40,7 +40,9 @@ const NAMES: Table = &[
     ),
     (&["rand"], "write `random(like: x)`"),
     (&["clip", "clamp"], "write `min(max(x, low), high)`"),
-    (&["isnan"], "missing values are no numbers: `is_missing(x)`"),
+    (&["isnan", "isnull", "nan", "NaN"], "missing values are no numbers: `is_missing(x)`"),
+    (&["nan_to_num", "fillna"], "write `fill(x, 0)`"),
+    (&["mae", "MAE", "l1_loss"], "`use std.loss.l1` at the top of the file: the mean absolute error"),
     (&["detach", "no_grad"], "write `stop_gradient(x)`"),
     (&["int", "float", "str"], "a tensor is cast by `i32(x)` or `f32(x)`"),
     (
@@ -112,6 +114,38 @@ const MEMBERS: Table = &[
         "gradients are taken by themselves; `stop_gradient(x)` cuts one",
     ),
     (&["fillna", "isnull", "isnan"], "write `fill(x, 0)` and `is_missing(x)`"),
+    (&["rename"], "there are no methods: `rename(x, time -> channel)`"),
+];
+
+/// Keys of `train` that are elsewhere, and where they are here.
+const SETTINGS: Table = &[
+    (&["device", "gpu", "cuda"], "where a program runs is said on the command line: `--device`"),
+    (
+        &["num_workers", "workers", "threads"],
+        "said on the command line, `--threads`; results do not depend on it",
+    ),
+    (
+        &["lr", "learning_rate", "rate", "weight_decay", "momentum", "betas"],
+        "it belongs to the update rule: `optimizer = Adam(lr: 1e-3)`",
+    ),
+    (
+        &["scheduler", "lr_scheduler", "schedule", "warmup"],
+        "a schedule stands in the place of a number: `optimizer = Adam(lr: cosine(from: 1e-3))`",
+    ),
+    (&["criterion", "objective", "loss_fn"], "write `loss = mse(forecast, future)`"),
+    (&["early_stopping", "patience"], "write `stop = stalled(valid.loss, for: 5 epochs)`"),
+    (&["checkpoint", "save_best", "monitor"], "write `keep = best(valid.loss)`; `save_every` says how often"),
+    (&["max_grad_norm", "gradient_clip", "grad_clip", "gradient_clip_val"], "write `clip = norm(1.0)`"),
+    (&["amp", "mixed_precision", "fp16", "bf16"], "write `precision = \"bf16\"`"),
+    (&["shuffle", "drop_last"], "leave it out: each epoch has an order of its own, and whole batches"),
+    (
+        &["validation_split", "val_split", "test_size"],
+        "the parts are told in `data`: `split { train: …, test: rest }`",
+    ),
+    (
+        &["callbacks", "logger", "verbose", "log_every"],
+        "leave it out: losses and metrics are told after each epoch",
+    ),
 ];
 
 /// Arguments of other libraries, and what they are called here: the first that the function has.
@@ -151,6 +185,11 @@ pub(crate) fn of_name(word: &str) -> Option<&'static str> {
 /// What to write for a member that tensors have elsewhere.
 pub(crate) fn of_member(word: &str) -> Option<&'static str> {
     find(MEMBERS, word)
+}
+
+/// Where a key of `train` elsewhere is said here. `None`: it is none that we know.
+pub(crate) fn of_setting(word: &str) -> Option<&'static str> {
+    find(SETTINGS, word)
 }
 
 fn find(table: Table, word: &str) -> Option<&'static str> {

@@ -578,17 +578,39 @@ impl<'a> Elab<'a> {
         if tensor.missing.is_some() {
             return Err(self.missing_input(parameter));
         }
+        if let Some(field) = self.is_category(&parameter.name.text)
+            && matches!(dtype, None | Some(ast::DType::F32))
+            && ty.dtype == DType::I32
+        {
+            let message = format!("`{field}` is a category: its numbers stand for names");
+            let help = format!(
+                "`one_hot({field}, channel: {field}.count)` in `sample`; or take `i32` here, for an `Embedding`"
+            );
+            return Err(self.error(Diagnostic::new(Code::E0408, span, message).help(help)));
+        }
         self.check_dtype(*dtype, ty.dtype, span)?;
         let dims = self.dims(shape, scope)?;
         for dim in &dims {
             let Some(extent) = ty.extent(dim.axis) else {
+                let name = self.axis_name(dim.axis);
                 let message = format!(
-                    "the sample's `{}` is {}, which lacks `{}`",
+                    "the sample's `{}` is {}, which lacks `{name}`",
                     parameter.name.text,
                     self.show_type(&ty),
-                    self.axis_name(dim.axis)
                 );
-                return Err(self.error(Diagnostic::new(Code::E0507, dim.span, message)));
+                let batch = self.batch();
+                let undeclared = |a: &AxisId| *a != batch && !dims.iter().any(|d| d.axis == *a);
+                let others: Vec<AxisId> = ty.dims().iter().map(|d| d.axis).filter(undeclared).collect();
+                let diagnostic = Diagnostic::new(Code::E0507, dim.span, message);
+                return Err(self.error(match others[..] {
+                    [other] => {
+                        let other = self.axis_name(other);
+                        diagnostic.help(format!(
+                            "name it `{other}` here, or `rename(…, {other} -> {name})` in `sample`"
+                        ))
+                    }
+                    _ => diagnostic,
+                }));
             };
             self.check_extent(dim, extent, signature, span)?;
         }
@@ -603,10 +625,26 @@ impl<'a> Elab<'a> {
                     self.show_type(&ty),
                     self.axis_name(d.axis)
                 );
-                return Err(self.error(Diagnostic::new(Code::E0507, span, message)));
+                let help = "declare it, or let `sample` take one step of it or a mean over it";
+                return Err(self.error(Diagnostic::new(Code::E0507, span, message).help(help)));
             }
         }
         Ok(())
+    }
+
+    /// The category that a part of the sample is, as it is read. `None`: it is something else.
+    fn is_category(&self, part: &str) -> Option<Arc<str>> {
+        let decl = self.resolved.data()?;
+        let (_, expr) = crate::data::sample_parts(decl).into_iter().find(|(name, _)| &**name == part)?;
+        let ast::ExprKind::Index { base, .. } = &expr.kind else { return None };
+        let name = base.name()?.text.clone();
+        let is_it = |s: &ast::DataStmt| match &s.kind {
+            ast::DataKind::Field(f) if f.name.text == name => {
+                matches!(f.ty.kind, TypeKind::Tensor { dtype: Some(ast::DType::Category), .. })
+            }
+            _ => false,
+        };
+        decl.statements.iter().any(is_it).then_some(name)
     }
 
     /// A model's input may not be missing.

@@ -44,7 +44,9 @@ fn arrows<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Vec<&'a ast::Arg>>
     }
     for arg in &bound.raws {
         if arg.arrow.is_none() {
-            return Err(elab.fail(Code::E0404, arg.span, format!("`{}` takes `old -> new`", bound.name)));
+            let diagnostic =
+                Diagnostic::new(Code::E0404, arg.span, format!("`{}` takes `old -> new`", bound.name));
+            return Err(elab.error(diagnostic.help("axes have an arrow between them: `time -> channel`")));
         }
     }
     Ok(bound.raws.clone())
@@ -416,11 +418,36 @@ pub(crate) fn concat<'a>(elab: &mut Elab<'a>, bound: &Bound<'a>) -> Eval<Value<'
     let axis = elab.single(axes, place)?;
     let mut parts = vec![];
     for value in spread(&bound.values) {
-        let t = elab.tensor_of(&value)?;
-        elab.extent(t, axis, value.span)?;
-        parts.push((t, value.span));
+        parts.push((elab.tensor_of(&value)?, value.span));
     }
-    joined(elab, &parts, axis, bound)
+    match parts.iter().position(|(t, _)| !elab.ty(*t).has(axis)) {
+        Some(lacking) => Err(lacks_axis(elab, &parts, lacking, axis)),
+        None => joined(elab, &parts, axis, bound),
+    }
+}
+
+/// A part of `concat` is without the axis: what would give it one, as far as the others tell.
+fn lacks_axis(elab: &mut Elab<'_>, parts: &[(Tensor, Span)], lacking: usize, axis: AxisId) -> Failed {
+    let (part, span) = parts[lacking];
+    let (diagnostic, name) = (elab.without_axis(part, axis, span), elab.axis_name(axis));
+    if diagnostic.help.is_some() {
+        return elab.error(diagnostic);
+    }
+    let Some((other, _)) = parts.iter().find(|(t, _)| elab.ty(*t).has(axis)) else {
+        return elab.error(diagnostic.help(format!("`stack(…, along: {name})` joins along a new axis")));
+    };
+    let others = elab.axes_of(*other);
+    let own: Vec<AxisId> = elab.axes_of(part).into_iter().filter(|a| !others.contains(a)).collect();
+    elab.error(match own[..] {
+        [] => diagnostic.help(format!("`unsqueeze(x, {name})` makes it one step of `{name}`")),
+        [one] => {
+            let one = elab.axis_name(one);
+            diagnostic.help(format!(
+                "`rename(x, {one} -> {name})`, if its `{one}` is what the others call `{name}`"
+            ))
+        }
+        _ => diagnostic,
+    })
 }
 
 /// `stack(a, b, along: channel)`: each becomes a step of a new axis.

@@ -56,8 +56,13 @@ pub(crate) fn check_keys<'a>(elab: &mut Elab<'a>, keys: &'a [ast::Key]) -> Eval<
         if !vocabulary::train().any(|k| k.0 == name) {
             let message = format!("`train` has no setting `{name}`");
             let diagnostic = Diagnostic::new(Code::E0802, key.name.span, message);
-            let help = names::near_or_all(name, "settings are", vocabulary::train().map(|k| k.0));
-            elab.report(diagnostic.help_at(key.name.span, help));
+            elab.report(match crate::habits::of_setting(name) {
+                Some(help) => diagnostic.help(help),
+                None => {
+                    let help = names::near_or_all(name, "settings are", vocabulary::train().map(|k| k.0));
+                    diagnostic.help_at(key.name.span, help)
+                }
+            });
         }
     }
     if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
@@ -136,7 +141,11 @@ fn number<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, name: &str) -> Eva
         Value::Int(i) => Ok(Some((i, expr.span))),
         other => {
             let message = format!("`{name}` is a whole number, this is {}", other.kind());
-            Err(elab.fail(Code::E0804, expr.span, message))
+            let diagnostic = Diagnostic::new(Code::E0804, expr.span, message);
+            Err(elab.error(match other {
+                Value::Quantity(x, _) => diagnostic.help(format!("without a unit: `{x}`")),
+                _ => diagnostic,
+            }))
         }
     }
 }
@@ -167,17 +176,28 @@ fn one_of<'a>(
     words: &[&str],
 ) -> Eval<Option<usize>> {
     let Some(expr) = key(elab, train, name) else { return Ok(None) };
+    let bare = expr.name().filter(|n| words.contains(&&*n.text));
     let top = elab.tops[0].clone();
-    let found = match elab.eval(expr, &top)? {
-        Value::Str(s) => words.iter().position(|w| **w == *s),
-        _ => None,
+    let found = match bare {
+        Some(_) => None,
+        None => match elab.eval(expr, &top)? {
+            Value::Str(s) => words.iter().position(|w| **w == *s),
+            _ => None,
+        },
     };
     match found {
         Some(n) => Ok(Some(n)),
         None => {
             let quoted: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
             let all = names::listed(quoted.iter().map(String::as_str));
-            Err(elab.fail(Code::E0804, expr.span, format!("`{name}` is one of {all}")))
+            let diagnostic = Diagnostic::new(Code::E0804, expr.span, format!("`{name}` is one of {all}"));
+            Err(elab.error(match bare {
+                Some(word) => {
+                    let quoted = format!("\"{}\"", word.text);
+                    diagnostic.help(format!("it stands in quotes: `{quoted}`")).fix(expr.span, quoted)
+                }
+                None => diagnostic,
+            }))
         }
     }
 }

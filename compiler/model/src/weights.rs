@@ -119,12 +119,10 @@ impl<'a> Elab<'a> {
         let place = self.calls.last().copied().unwrap_or(span);
         let message = format!("`{layer}` has weights or a state, so it needs a name");
         let diagnostic = Diagnostic::new(Code::E0506, place, message);
-        self.error(
-            diagnostic.help(format!(
-                "`{} = {layer}(…)` in a line of its own, then `x |> {0}`",
-                layer.to_lowercase()
-            )),
-        )
+        self.error(diagnostic.help(format!(
+            "`{} = {layer}(…)` in a line of its own and without `let`, then `x |> {0}`",
+            layer.to_lowercase()
+        )))
     }
 
     /// A type that is no pattern: every extent is known. With the axes in the order written.

@@ -349,10 +349,17 @@ fn axes<'a>(
     let have = || format!("the data have [{}]", listed.join(", "));
     if declared.len() != variable.axes.len() {
         let message = format!(
-            "`{}` has {} axes in the data, but {} are declared",
+            "`{}` has {} in the data, but {} declared",
             field.name.text,
-            variable.axes.len(),
-            declared.len()
+            match variable.axes.len() {
+                1 => "1 axis".to_string(),
+                n => format!("{n} axes"),
+            },
+            match declared.len() {
+                0 => "none is".to_string(),
+                1 => "1 is".to_string(),
+                n => format!("{n} are"),
+            }
         );
         return Err(elab.error(Diagnostic::new(Code::E0902, field.ty.span, message).help(have())));
     }
@@ -477,7 +484,8 @@ fn values<'a>(
         }
         Some(other @ (ast::DType::F16 | ast::DType::Bf16)) => {
             let message = format!("values are `f32`: a field of `{}` is declared `f32`", other.text());
-            return Err(elab.fail(Code::E0902, field.ty.span, message));
+            let help = "it is read as it is in the file; how exact products are is what `precision` says";
+            return Err(elab.error(Diagnostic::new(Code::E0902, field.ty.span, message).help(help)));
         }
     };
     if dtype != DType::F32 && moved {
@@ -501,7 +509,8 @@ fn values<'a>(
         };
         if !optional {
             let message = format!("`{}` has missing values, so its type is `f32?`", field.name.text);
-            return Err(elab.fail(Code::E0902, field.ty.span, message));
+            let diagnostic = Diagnostic::new(Code::E0902, field.ty.span, message);
+            return Err(elab.error(diagnostic.help("a `?` stands behind the dtype: `f32?[time]`")));
         }
         reading.missing = Some(x);
     }

@@ -12,6 +12,9 @@ use stmc_ir::data::{Quantity, QuantityKind};
 use stmc_ir::host::{HostBinary, HostUnary};
 use stmc_syntax::ast::{self, BinaryOp, ExprKind};
 
+/// Functions of an axis with dates.
+const CALENDAR: &[&str] = &["month", "year", "day_of_year", "years"];
+
 /// A side of a comparison.
 struct Side {
     host: HostExpr,
@@ -34,9 +37,15 @@ enum Kind {
 /// A predicate.
 pub(super) fn predicate<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<HostExpr> {
     let side = side(elab, expr, env)?;
+    let is_share = matches!(expr.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Percent(_));
     match side.kind {
-        Kind::Number => Ok(side.host),
-        _ => Err(elab.fail(Code::E0905, expr.span, "a comparison is needed here: it holds, or it does not")),
+        Kind::Number if !is_share => Ok(side.host),
+        _ => {
+            let message = "a comparison is needed here: it holds, or it does not";
+            let axis = elab.open_data().plan.binders.first().map_or("time".into(), |b| b.axis.clone());
+            let help = format!("`shuffled({axis}) < 80%` draws a share, and `rest` is what is left");
+            Err(elab.error(Diagnostic::new(Code::E0905, expr.span, message).help(help)))
+        }
     }
 }
 
@@ -58,12 +67,17 @@ fn side<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Sid
             }
             Some(Value::Lazy(inner, scope)) => side(elab, inner, &scope),
             None if elab.resolved.axes.contains_key(name) => axis_side(elab, name, span),
+            // `year < 2005`
+            None if CALENDAR.contains(&&**name) => {
+                let diagnostic = Diagnostic::new(Code::E0905, span, format!("the `{name}` of what?"));
+                Err(elab.error(diagnostic.help(format!("`{name}(time)` takes it of an axis's dates"))))
+            }
             _ => static_side(elab, expr, env),
         },
         ExprKind::Call { callee, args } => match callee.name().as_ref().map(|n| &*n.text) {
             Some("shuffled") => shuffled(elab, expr, args, env),
             Some("squares") => squares(elab, expr, args, env),
-            Some(function @ ("coord" | "month" | "year" | "day_of_year" | "years")) => {
+            Some(function) if function == "coord" || CALENDAR.contains(&function) => {
                 along(elab, function, expr, args, env)
             }
             _ => static_side(elab, expr, env),
@@ -85,11 +99,41 @@ fn side<'a>(elab: &mut Elab<'a>, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Sid
             number(HostExpr::binary(op, left, right), span)
         }
         ExprKind::Binary { op, left, right, .. } => {
-            let (left, right) = (side(elab, left, env)?, side(elab, right, env)?);
-            number(combined(elab, *op, left, right, span)?, span)
+            let this = side(elab, left, env)?;
+            is_quoted(elab, &this, right, env)?;
+            let that = side(elab, right, env)?;
+            is_share(elab, left, &that)?;
+            number(combined(elab, *op, this, that, span)?, span)
         }
         _ => static_side(elab, expr, env),
     }
+}
+
+/// `kind == coast`, where `coast` is one of the names that `kind` has.
+fn is_quoted<'a>(elab: &mut Elab<'a>, side: &Side, other: &ast::Expr, env: &Env<'a>) -> Eval<()> {
+    let (Kind::Names(what, all), Some(name)) = (&side.kind, other.name()) else { return Ok(()) };
+    if env.find(&name.text).is_some() || !all.iter().any(|n| **n == *name.text) {
+        return Ok(());
+    }
+    let diagnostic =
+        Diagnostic::new(Code::E0905, other.span, format!("the names of `{what}` stand in quotes"));
+    let quoted = format!("\"{}\"", name.text);
+    Err(elab.error(diagnostic.help(format!("write `{quoted}`")).fix(other.span, quoted)))
+}
+
+/// `shuffled(row) < 20`: a share is meant.
+fn is_share(elab: &mut Elab<'_>, drawn: &ast::Expr, bound: &Side) -> Eval<()> {
+    let is_drawn = matches!(&drawn.kind, ExprKind::Call { callee, .. } if callee.name().is_some_and(|n| &*n.text == "shuffled"));
+    let HostExpr::Const(x) = bound.host else { return Ok(()) };
+    if !is_drawn || x <= 1.0 {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::new(Code::E0905, bound.span, "`shuffled` runs from 0% to 100%");
+    let share = format!("{x}%");
+    Err(elab.error(match x <= 100.0 {
+        true => diagnostic.help(format!("write `{share}`")).fix(bound.span, share),
+        false => diagnostic.help("compare it with a share: `80%`"),
+    }))
 }
 
 fn is_static(expr: &ast::Expr) -> bool {
@@ -333,14 +377,23 @@ fn combined(elab: &mut Elab<'_>, op: BinaryOp, left: Side, right: Side, span: Sp
             let message = format!("`{what}` has names: compare with `==` or `in`");
             Err(elab.fail(Code::E0905, span, message))
         }
-        (Kind::Time(what), _) | (_, Kind::Time(what)) => {
-            let diagnostic = Diagnostic::new(Code::E0905, span, format!("`{what}` has dates"));
-            Err(elab.error(diagnostic.help(format!("compare it with a date: `{what} < 2001-01`"))))
+        (Kind::Time(what), other) | (other, Kind::Time(what)) => {
+            let place = if matches!(left.kind, Kind::Time(_)) { right.span } else { left.span };
+            let diagnostic = Diagnostic::new(Code::E0905, place, format!("`{what}` has dates"));
+            let text = match other {
+                Kind::Text(text) => stmc_base::date::parse(text).map(|_| text.to_string()),
+                _ => None,
+            };
+            Err(elab.error(match text {
+                Some(date) => diagnostic.help(format!("a date has no quotes: `{date}`")).fix(place, date),
+                None => diagnostic.help(format!("compare it with a date: `{what} < 2001-01`")),
+            }))
         }
         (Kind::Date(..), _) | (_, Kind::Date(..)) => {
             let other = if matches!(left.kind, Kind::Date(..)) { right.span } else { left.span };
             let message = "this is compared with a date, but has no dates in the data";
-            Err(elab.fail(Code::E0905, other, message))
+            let help = "an axis has dates where the source says so: `stmc schema` shows what each axis has";
+            Err(elab.error(Diagnostic::new(Code::E0905, other, message).help(help)))
         }
         (Kind::Text(_), _) | (_, Kind::Text(_)) => {
             let message = "only a category, or an axis with names, is compared with a name";

@@ -122,13 +122,13 @@ impl<'a> Elab<'a> {
         span: Span,
         env: &Env<'a>,
     ) -> Eval<Value<'a>> {
-        if args.iter().any(|a| a.label.is_none()) {
+        if let Some(bare) = args.iter().find(|a| a.label.is_none()) {
             return match self.eval(base, env)?.plain() {
                 Value::List(list) => self.index_list(&list, args, span, env),
                 _ => {
                     let diagnostic =
-                        Diagnostic::new(Code::E0404, span, "which axis? a field's axes have names");
-                    Err(self.error(diagnostic.help("`rain[time: 0]`")))
+                        Diagnostic::new(Code::E0404, bare.span, "which axis? a field's axes have names");
+                    Err(self.error(diagnostic.help("`rain[time: 0]`, or `rain[time: 0 .. 10]` for a range")))
                 }
             };
         }

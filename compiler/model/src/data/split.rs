@@ -2,6 +2,7 @@
 use super::predicate::predicate;
 use super::samples::sample;
 use crate::elab::{Elab, Eval};
+use crate::names;
 use crate::resolve::Resolved;
 use crate::scope::Env;
 use crate::value::Value;
@@ -71,6 +72,17 @@ pub(super) fn split<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()
                 return Err(elab.error(diagnostic.help("`shuffled(row, together: plant) < 10%`")));
             }
             name => {
+                let later = record.entries.iter().filter(|e| e.span.start > entry.span.start);
+                if entry.value.name().is_some_and(|n| &*n.text == "rest")
+                    && let Some(next) =
+                        later.into_iter().find(|e| !matches!(&*e.key.text, "gap" | "together"))
+                {
+                    let message = format!("`rest` leaves nothing for `{}`", next.key.text);
+                    let diagnostic = Diagnostic::new(Code::E0905, entry.value.span, message);
+                    let help =
+                        format!("move `{name}: rest` to the end: the first part that holds takes a sample");
+                    return Err(elab.error(diagnostic.help(help)));
+                }
                 let predicate = predicate(elab, &entry.value, &env)?;
                 let part = Part { name: name.to_string(), predicate, span: entry.span };
                 elab.open_data_mut().plan.split.push(part);
@@ -79,7 +91,13 @@ pub(super) fn split<'a>(elab: &mut Elab<'a>, decl: &'a ast::DataDecl) -> Eval<()
     }
     let parts = &elab.open_data().plan.split;
     if !parts.iter().any(|p| p.name == "train") {
-        return Err(elab.fail(Code::E0905, record.span, "a split has a part `train`"));
+        let meant = record.entries.iter().find(|e| names::nearest(&e.key.text, ["train"]).is_some());
+        let place = meant.map_or(record.span, |e| e.key.span);
+        let diagnostic = Diagnostic::new(Code::E0905, place, "a split has a part `train`");
+        return Err(elab.error(match meant {
+            Some(_) => diagnostic.help_at(place, stmc_base::Help::did_you_mean("train")),
+            None => diagnostic.help("`split { train: shuffled(time) < 80%, test: rest }`"),
+        }));
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! `EXPLANATIONS` is tried from top to bottom: what is certain first, what is a guess later; the last one always
 //! has something to say. Each looks at the tokens around the place and at what the grammar would have taken.
+mod elsewhere;
+
 use super::{misplaced, region};
 use crate::ast::{DType, StaticType};
 use crate::grammar::Rule;
@@ -13,6 +15,7 @@ use stmc_base::{Code, Diagnostic, Help, SourceId, Span};
 const EXPLANATIONS: &[fn(&Site) -> Option<Diagnostic>] = &[
     stray_documentation,
     foreign_word,
+    elsewhere::explain,
     double_equals,
     colon_for_block,
     equals_in_brackets,

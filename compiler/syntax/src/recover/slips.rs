@@ -236,6 +236,10 @@ fn bad_number(repair: &Repair, token: &Token, next: Option<&Token>) -> Option<Sl
     let (number, word) = token.text.split_at(digits);
     let diagnostic = if matches!(word, "f" | "F" | "d" | "L" | "j") {
         diagnostic.help(format!("write `{number}`")).fix(token.span(repair.source), number)
+    } else if token.text.split('.').count() == 3
+        && token.text.bytes().all(|b| b == b'.' || b.is_ascii_digit())
+    {
+        diagnostic.help("a date is `YYYY-MM-DD`: `2020-01-31`")
     } else if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
         diagnostic.help(format!("a product is `{number} * {word}`, a quantity `{number} {word}`"))
     } else {
