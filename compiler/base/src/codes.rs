@@ -93,6 +93,7 @@ codes! {
     W0702: "the two sums do not cover the same cells", "The numerator skips what is missing, the denominator does not. `mean(x, weight: w)` takes both over the same cells.";
     W0802: "a schedule is longer than the training", "The duration given to a schedule exceeds the training: what comes later does not happen. `100%` is the whole training.";
     W0801: "a partial batch is dropped", "Training uses whole batches; evaluation uses every sample.";
+    W0904: "squares without room", "`squares(…, count: 5, apart: 15 km)` draws points for centres. Where the points do not have room for so many, the distance shrinks by a fifth until they do: then the parts lie closer together than the program says.";
     W0902: "samples straddle the parts", "A sample belongs to a part only if its whole footprint does. Those that straddle are dropped.";
 }
 

@@ -11,6 +11,17 @@ pub(crate) struct Table {
     /// With their extents, slowest first.
     pub(crate) axes: Vec<(String, usize)>,
     pub(crate) values: Vec<f64>,
+    /// What of the wish did not hold. `None`: all of it did.
+    pub(crate) relaxed: Option<Relaxed>,
+}
+
+/// Squares that did not find room as they were wanted.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Relaxed {
+    /// There are only so many points.
+    Points(usize),
+    /// They are only so far apart, in km.
+    Apart(f64),
 }
 
 impl Table {
@@ -33,6 +44,7 @@ pub(crate) fn tables(
     let mut tables = vec![];
     for quantity in &plan.quantities {
         let read = Fields { plan, data };
+        let mut relaxed = None;
         let made = match &quantity.kind {
             QuantityKind::Along { axis, values } => {
                 Some((vec![(axis.clone(), values.len())], values.clone()))
@@ -55,7 +67,8 @@ pub(crate) fn tables(
                 let points = (read.values(*latitude)?, read.values(*longitude)?);
                 match points {
                     (Some(lat), Some(lon)) => {
-                        let inside = squares(&lat, &lon, *count, *size, *apart, *seed);
+                        let inside;
+                        (inside, relaxed) = squares(&lat, &lon, *count, *size, *apart, *seed);
                         Some((plan.fields[*latitude].axes.clone(), inside))
                     }
                     _ => None,
@@ -63,7 +76,7 @@ pub(crate) fn tables(
             }
         };
         let Some((axes, values)) = made else { return Ok(None) };
-        tables.push(Table { name: quantity.name.clone(), axes, values });
+        tables.push(Table { name: quantity.name.clone(), axes, values, relaxed });
     }
     Ok(Some(tables))
 }
@@ -130,14 +143,22 @@ fn shuffled(
 }
 
 /// 1 at points inside of one of the squares. Their centres are points in a random order, each at least `apart` km from
-/// those before; where too few are, the distance is relaxed by a fifth until there are enough.
-fn squares(lat: &[f64], lon: &[f64], count: usize, size: f64, apart: f64, seed: u64) -> Vec<f64> {
+/// those before; where too few are, the distance is relaxed by a fifth until there are enough, and that is told.
+fn squares(
+    lat: &[f64],
+    lon: &[f64],
+    count: usize,
+    size: f64,
+    apart: f64,
+    seed: u64,
+) -> (Vec<f64>, Option<Relaxed>) {
     let order: Vec<usize> =
         Stream::new(seed, "squares", 0).permutation(lat.len()).into_iter().map(|i| i as usize).collect();
-    let mut apart = apart;
+    let (wanted, mut apart, mut held) = (apart, apart, apart);
     let mut centres: Vec<usize> = vec![];
     while centres.len() < count.min(lat.len()) {
         centres.clear();
+        held = apart.max(0.0);
         for &i in &order {
             let far = |&c: &usize| kilometres((lat[i], lon[i]), (lat[c], lon[c])) >= apart;
             if centres.len() < count && centres.iter().all(far) {
@@ -153,7 +174,12 @@ fn squares(lat: &[f64], lon: &[f64], count: usize, size: f64, apart: f64, seed: 
             north.abs() <= size / 2.0 && east.abs() <= size / 2.0
         })
     };
-    (0..lat.len()).map(|i| f64::from(u8::from(inside(i)))).collect()
+    let relaxed = match held < wanted {
+        _ if centres.len() < count => Some(Relaxed::Points(centres.len())),
+        true => Some(Relaxed::Apart(held)),
+        false => None,
+    };
+    ((0..lat.len()).map(|i| f64::from(u8::from(inside(i)))).collect(), relaxed)
 }
 
 /// Mean radius of the earth, km.
@@ -208,9 +234,14 @@ mod tests {
         // A grid of 0.01 degrees at the equator: about 1.1 km.
         let lat: Vec<f64> = (0..10_000).map(|i| f64::from(i / 100) * 0.01).collect();
         let lon: Vec<f64> = (0..10_000).map(|i| f64::from(i % 100) * 0.01).collect();
-        let inside = squares(&lat, &lon, 2, 10.0, 40.0, 1);
+        let (inside, relaxed) = squares(&lat, &lon, 2, 10.0, 40.0, 1);
         let count = inside.iter().sum::<f64>();
         assert!((60.0..=162.0).contains(&count), "{count}");
-        assert_eq!(inside, squares(&lat, &lon, 2, 10.0, 40.0, 1));
+        assert_eq!(relaxed, None);
+        assert_eq!(inside, squares(&lat, &lon, 2, 10.0, 40.0, 1).0);
+        // The diagonal is 156 km: 500 shrinks to 131 at most.
+        let Some(Relaxed::Apart(held)) = squares(&lat, &lon, 2, 10.0, 500.0, 1).1 else { panic!("no room") };
+        assert!(held < 157.0 && held > 50.0, "{held}");
+        assert_eq!(squares(&lat[..3], &lon[..3], 4, 1.0, 0.0, 1).1, Some(Relaxed::Points(3)));
     }
 }

@@ -4,7 +4,7 @@
 //! the axes of the split, whatever the windows and patches are.
 use crate::Dataset;
 use crate::balance::{self, Drawn};
-use crate::quantity::{Table, tables};
+use crate::quantity::{Relaxed, Table, tables};
 use crate::split::{Place, Split, join};
 use std::ops::Range;
 use stmc_base::{Code, Diagnostic, define_id};
@@ -17,6 +17,10 @@ define_id! {
 
 /// By custom, the axis along which things happen.
 const TIME: &str = "time";
+
+/// What to do about samples that lie in several parts.
+const SPLIT_ALONG: &str =
+    "split along the axis in blocks (`time < …`), or along one of which a sample takes a single position";
 
 /// All samples of a plan.
 pub struct Samples {
@@ -169,7 +173,8 @@ impl Samples {
 
     /// What the author of the split should know: most samples straddle, or a good part of them.
     pub fn warnings(&self, plan: &DataPlan) -> Vec<Diagnostic> {
-        let mut warnings = self.shared_inputs(plan);
+        let mut warnings = self.relaxed(plan);
+        warnings.extend(self.shared_inputs(plan));
         let (count, straddling) = (self.count(), self.dropped.straddling);
         // A few samples straddle wherever an axis is cut once; more than a tenth is a split that does not suit the windows.
         if straddling * 10 <= count {
@@ -180,9 +185,29 @@ impl Samples {
         let along: Vec<_> = self.split.axes().iter().map(|a| format!("`{}`", a.name)).collect();
         let here =
             format!("a sample is dropped if its positions along {} lie in several parts", join(&along));
-        let help = "split along the axis in blocks (`time < …`), or along one of which a sample takes a single position";
-        warnings.push(warning.here(here).help(help));
+        warnings.push(warning.here(here).help(SPLIT_ALONG));
         warnings
+    }
+
+    /// Squares that are not as far apart, or not as many, as they were to be.
+    fn relaxed(&self, plan: &DataPlan) -> Vec<Diagnostic> {
+        let told = |table: &Table| {
+            let (message, help) = match table.relaxed? {
+                Relaxed::Points(points) => {
+                    let message = format!("there are only {points} squares: the data have no more points");
+                    (message, "take fewer: `count`".to_string())
+                }
+                Relaxed::Apart(held) => {
+                    let held = (10.0 * held).floor() / 10.0;
+                    let message = format!("the squares do not find room: they are {held} km apart");
+                    (message, format!("write `apart: {held} km`, or take fewer: `count`"))
+                }
+            };
+            let part = plan.split.iter().find(|p| p.predicate.variables().contains(&table.name.as_str()));
+            let span = part.or(plan.split.first())?.span;
+            Some(Diagnostic::new(Code::W0904, span, message).help(help))
+        };
+        self.split.quantities().iter().filter_map(told).collect()
     }
 
     /// Parts whose samples differ only along an axis that some field lacks: what is read of it is the same in both. What stands
@@ -304,7 +329,14 @@ impl Samples {
             "of {} samples {others} lie in other parts, {straddling} straddle, {in_gap} reach into the gap",
             self.count()
         );
-        Err(Diagnostic::new(Code::E0904, plan.split[part].span, message).here(here))
+        let diagnostic = Diagnostic::new(Code::E0904, plan.split[part].span, message).here(here);
+        Err(match straddling + in_gap {
+            0 if part > 0 && self.split.holds(plan, part) => {
+                diagnostic.help("the parts before it take every sample: the first condition that holds decides (`< 80%`, `< 90%`, `rest`)")
+            }
+            0 => diagnostic.help("its condition holds nowhere in the data: `stmc schema` shows where each axis begins and ends"),
+            _ => diagnostic.help(SPLIT_ALONG),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::draw::Stream;
 use crate::quantity::Table;
 use stmc_base::{Code, Diagnostic};
+use stmc_ir::HostExpr;
 use stmc_ir::data::DataPlan;
 
 /// Where a position belongs.
@@ -72,7 +73,19 @@ impl Split {
         self.table[self.axes.iter().zip(position).fold(0, |at, (axis, i)| at * axis.extent + i)]
     }
 
+    /// Whether a part's condition holds anywhere, whatever the parts before it take.
+    pub(crate) fn holds(&self, plan: &DataPlan, part: usize) -> bool {
+        let all = 0..self.axes.iter().map(|a| a.extent).product::<usize>().min(LARGEST_TABLE);
+        let predicate = &plan.split[part].predicate;
+        all.into_iter().any(|i| self.value(predicate, &self.position(i)) != 0.0)
+    }
+
     fn evaluate(&self, plan: &DataPlan, position: &[usize]) -> Place {
+        let part = plan.split.iter().position(|part| self.value(&part.predicate, position) != 0.0);
+        part.map_or(Place::Nowhere, Place::Part)
+    }
+
+    fn value(&self, predicate: &HostExpr, position: &[usize]) -> f64 {
         let at = |axis: &str| self.axes.iter().position(|a| a.name == axis).map(|i| position[i]);
         let lookup = |name: &str| {
             if let Some(quantity) = self.quantities.iter().find(|q| q.name == name) {
@@ -84,8 +97,7 @@ impl Split {
                 _ => None,
             })
         };
-        let part = plan.split.iter().position(|part| part.predicate.eval(&lookup) != 0.0);
-        part.map_or(Place::Nowhere, Place::Part)
+        predicate.eval(&lookup)
     }
 
     fn position(&self, mut i: usize) -> Vec<usize> {
