@@ -22,7 +22,7 @@ define_id! {
 pub struct Module {
     /// The name of the model.
     pub name: String,
-    /// The values of the main file's hypers, as text.
+    /// The values of the hypers, as text, by the names that set them.
     pub hypers: std::collections::BTreeMap<String, String>,
     /// All axes of all graphs.
     pub axes: Axes,

@@ -739,18 +739,12 @@ fn assemble<'a>(
     }
 }
 
-/// The main file's hypers as they are.
+/// The hypers as they are.
 fn hypers(elab: &mut Elab<'_>) -> BTreeMap<String, String> {
     let resolved: &Resolved = elab.resolved;
-    let mut values = BTreeMap::new();
-    for item in resolved.main_items() {
-        if let ItemKind::Hyper(h) = &item.kind {
-            let top = elab.tops[0].clone();
-            let value = elab.name(&h.name.text, h.name.span, &top).ok();
-            values.extend(value.and_then(|v| crate::value::show(&v)).map(|v| (h.name.text.to_string(), v)));
-        }
-    }
-    values
+    let all = resolved.all_hypers().into_iter();
+    let shown = all.filter_map(|(name, at)| Some((name, crate::value::show(&elab.item_value(at).ok()?)?)));
+    shown.collect()
 }
 
 impl<'a> Elab<'a> {

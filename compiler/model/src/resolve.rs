@@ -33,6 +33,8 @@ pub(crate) struct ProgramAxis {
 pub struct Unit {
     /// Its tree.
     pub file: ast::File,
+    /// Its path, seen from the main file's folder. Empty: it is the main file, or the library's.
+    pub path: String,
     /// Its folder, seen from the main file's; empty, or with a slash at its end.
     pub folder: String,
     /// It is a module of the standard library.
@@ -123,7 +125,7 @@ pub fn resolve_what_parses(
         warnings: vec![],
         broken: false,
     };
-    loader.unit(main, "", false);
+    loader.unit(main, "", "", false);
     let Loader { loaded, units, warnings, mut diagnostics, broken, .. } = loader;
     let told = diagnostics.len();
     let (axes, chosen) = (BTreeMap::new(), Choice::default());
@@ -133,8 +135,8 @@ pub fn resolve_what_parses(
     for (u, unit) in units.iter().enumerate() {
         let mut names = own[u].clone();
         bind_imports(unit, &loaded, &own, &mut names, &mut diagnostics);
-        let (file, folder) = (unit.file.clone(), unit.folder.clone());
-        resolved.units.push(Unit { file, folder, library: unit.library, names });
+        let Loaded { file, path, folder, library } = unit.clone();
+        resolved.units.push(Unit { file, path, folder, library, names });
     }
     resolved.axes = introduced(&resolved.units);
     resolved.chosen = resolved.first_choice();
@@ -145,8 +147,10 @@ pub fn resolve_what_parses(
     (resolved, diagnostics)
 }
 
+#[derive(Clone)]
 struct Loaded {
     file: ast::File,
+    path: String,
     folder: String,
     library: bool,
 }
@@ -165,7 +169,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn unit(&mut self, source: SourceId, folder: &str, library: bool) {
+    fn unit(&mut self, source: SourceId, path: &str, folder: &str, library: bool) {
         let text = self.sources.source(source).text.clone();
         let parsed = (self.parse)(source, &text);
         self.diagnostics.extend(parsed.diagnostics);
@@ -176,7 +180,7 @@ impl Loader<'_> {
         let nothing = || ast::File { doc: None, items: vec![], span: Span::new(source, 0, text.len()) };
         let file = parsed.file.or(parsed.remains).unwrap_or_else(nothing);
         let uses: Vec<ast::Use> = file.items.iter().filter_map(as_use).cloned().collect();
-        self.units.push(Loaded { file, folder: folder.into(), library });
+        self.units.push(Loaded { file, path: path.into(), folder: folder.into(), library });
         for import in &uses {
             self.load(import, folder);
         }
@@ -199,7 +203,7 @@ impl Loader<'_> {
                 let source = self.sources.add(path.clone(), text);
                 self.loaded.insert(path.clone(), self.units.len());
                 let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-                self.unit(source, &folder, false);
+                self.unit(source, &path, &folder, false);
             }
             Err(e) => {
                 let reason = match e.kind() {
@@ -207,7 +211,8 @@ impl Loader<'_> {
                     _ => e.to_string(),
                 };
                 let message = format!("the file `{path}` cannot be imported: {reason}");
-                self.diagnostics.push(Diagnostic::new(Code::E0410, file.span, message));
+                let help = "a path begins at the folder of the file that it stands in";
+                self.diagnostics.push(Diagnostic::new(Code::E0410, file.span, message).help(help));
             }
         }
     }
@@ -219,7 +224,10 @@ impl Loader<'_> {
             let mut diagnostic =
                 Diagnostic::new(Code::E0410, span, format!("there is no module `{path}` in the library"));
             let most = dotted(&import.path[..import.path.len() - 1]);
-            if let Some(near) = names::did_you_mean(&most, library::modules()) {
+            let whole = format!("std.{path}");
+            if library::module(&whole).or(library::module(&format!("std.{most}"))).is_some() {
+                diagnostic = diagnostic.help_at(span, stmc_base::Help::did_you_mean(&whole));
+            } else if let Some(near) = names::did_you_mean(&most, library::modules()) {
                 let most = import.path[..import.path.len() - 1].last().map_or(span, |last| last.span);
                 diagnostic = diagnostic.help_at(import.path[0].span.to(most), near);
             } else if let Some(near) = names::did_you_mean(&path, library::modules()) {
@@ -231,7 +239,7 @@ impl Loader<'_> {
         if !self.loaded.contains_key(&path) {
             let source = self.sources.add(library::file_name(&path), text);
             self.loaded.insert(path, self.units.len());
-            self.unit(source, "", true);
+            self.unit(source, "", "", true);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What `--set` overrides: `frames=3`, `train.batch=8`, `radar.from="path"`.
 use crate::names;
-use crate::resolve::Resolved;
+use crate::resolve::{Binding, ItemRef, Resolved};
 use std::collections::BTreeMap;
 use stmc_base::{Code, Diagnostic, Sources, Span};
 use stmc_ir::module::Resets;
@@ -52,7 +52,11 @@ impl Settings {
             .map(|(name, value)| {
                 let message = format!("there is no setting `{name}`");
                 let diagnostic = Diagnostic::new(Code::E0802, value.span, message);
-                diagnostic.help(names::near_or_all(name, "settings are", known.iter().map(String::as_str)))
+                let behind = known.iter().find(|k| k.rsplit_once('.').is_some_and(|(_, last)| last == name));
+                diagnostic.help(match behind {
+                    Some(behind) => stmc_base::Help::did_you_mean(behind),
+                    None => names::near_or_all(name, "settings are", known.iter().map(String::as_str)),
+                })
             })
             .collect()
     }
@@ -78,13 +82,9 @@ fn parse_one(sources: &mut Sources, text: &str) -> Result<(String, ast::Expr), V
 
 /// Hypers, keys of `train`, and `DATA.from`.
 fn settable(resolved: &Resolved) -> Vec<String> {
-    let mut known = vec![];
-    for item in resolved.main_items() {
-        match &item.kind {
-            ItemKind::Hyper(h) => known.push(h.name.text.to_string()),
-            ItemKind::Train(_) => known.extend(crate::vocabulary::train().map(|k| format!("train.{}", k.0))),
-            _ => {}
-        }
+    let mut known: Vec<String> = resolved.all_hypers().into_iter().map(|(name, _)| name).collect();
+    if resolved.main_items().any(|item| matches!(item.kind, ItemKind::Train(_))) {
+        known.extend(crate::vocabulary::train().map(|k| format!("train.{}", k.0)));
     }
     for (_, data) in resolved.datas() {
         known.push(format!("{}.from", data.name.text));
@@ -92,4 +92,35 @@ fn settable(resolved: &Resolved) -> Vec<String> {
         known.extend((0..froms).map(|n| format!("{}.from.{n}", data.name.text)));
     }
     known
+}
+
+impl Resolved {
+    /// The hypers of all the user's files, each by the name that sets it.
+    pub(crate) fn all_hypers(&self) -> Vec<(String, ItemRef)> {
+        let mut all = vec![];
+        for (unit, file) in self.units.iter().enumerate().filter(|(_, u)| !u.library) {
+            for (item, declared) in file.file.items.iter().enumerate() {
+                if let ItemKind::Hyper(h) = &declared.kind {
+                    let at = ItemRef { unit, item, name: 0 };
+                    all.push((self.hyper_name(at, &h.name.text), at));
+                }
+            }
+        }
+        all
+    }
+
+    /// What sets a hyper: its name in the main file; where that does not know it, its own behind that of its file, `beats.width`.
+    pub(crate) fn hyper_name(&self, at: ItemRef, own: &str) -> String {
+        let in_main = self.units[0].names.iter().find(|(_, binding)| **binding == Binding::Item(at));
+        if let Some((name, _)) = in_main {
+            return name.to_string();
+        }
+        let stem =
+            |path: &str| path.trim_end_matches(".stm").rsplit('/').next().unwrap_or_default().to_string();
+        let path = &self.units[at.unit].path;
+        let alike = self.units.iter().filter(|u| !u.path.is_empty() && stem(&u.path) == stem(path)).count();
+        // Two files of one name are told apart by their folders.
+        let file = if alike > 1 { path.trim_end_matches(".stm").to_string() } else { stem(path) };
+        format!("{file}.{own}")
+    }
 }

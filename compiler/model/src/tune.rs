@@ -65,9 +65,9 @@ pub(crate) fn check<'a>(elab: &mut Elab<'a>) -> Eval<()> {
     let before = elab.diagnostics.len();
     let resolved: &'a Resolved = elab.resolved;
     for item in resolved.main_items() {
-        if let ItemKind::Hyper(ast::Hyper { domain: Some(expr), .. }) = &item.kind {
+        if let ItemKind::Hyper(hyper @ ast::Hyper { domain: Some(expr), .. }) = &item.kind {
             // A mistake is reported where it is noticed; the next hyper has its own.
-            let _ = domain(elab, expr);
+            let _ = domain(elab, expr).and_then(|_| values_fit(elab, hyper, expr));
         }
     }
     // Of several `train` blocks the first is searched where nothing else is said.
@@ -78,6 +78,17 @@ pub(crate) fn check<'a>(elab: &mut Elab<'a>) -> Eval<()> {
         }
     }
     if elab.diagnostics.len() > before { Err(Failed) } else { Ok(()) }
+}
+
+/// The values of a list are of the hyper's type.
+fn values_fit<'a>(elab: &mut Elab<'a>, hyper: &'a ast::Hyper, domain: &'a ast::Expr) -> Eval<()> {
+    let (Some(ty), ExprKind::List(values)) = (&hyper.ty, &domain.kind) else { return Ok(()) };
+    let top = elab.tops[0].clone();
+    for value in values {
+        let value = elab.spanned(&value.value, &top)?;
+        elab.coerce(value, ty, &hyper.name.text, &top)?;
+    }
+    Ok(())
 }
 
 fn block<'a>(elab: &mut Elab<'a>, tune: &'a ast::TuneDecl, span: Span) -> Eval<Tuning> {

@@ -262,6 +262,51 @@ fn a_loss_that_is_not_a_number_stops_the_run_at_its_place() {
 }
 
 #[test]
+fn hypers_of_imported_files_are_set_behind_their_files_name() {
+    let place = folder("imported-hypers");
+    let rain = "hyper size: int = 8
+hyper width: int = 1
+hyper length: int = 4
+
+data rain {
+    from storms(size: size, length: length, count: 20, seed: 7)
+    field rain: f32[storm, time, row, col]
+    sample at s in storm { past: rain[storm: s, time: 0 .. width], next: rain[storm: s, time: -1] }
+    split { train: shuffled(storm) < 80%, test: rest }
+}
+";
+    let main = "use \"parts/rain.stm\".{rain, length as frames}
+
+hyper width: int = 3
+
+model Next(past: f32[time, row, col]) -> { next: f32[row, col, channel: width] } {
+    { next: expand(mean(past, over: time), channel: width) }
+}
+";
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("the folder can be written");
+    std::fs::create_dir_all(place.join("parts")).expect("the folder can be written");
+    write(&place.join("parts/rain.stm"), rain);
+    write(&place.join("main.stm"), main);
+    let file = text(&place.join("main.stm"));
+    let shape = |set: &[&str]| {
+        let sets = set.iter().flat_map(|s| ["--set", *s]);
+        succeeds(&["summary", &file].into_iter().chain(sets).collect::<Vec<_>>())
+    };
+    let plain = shape(&[]);
+    assert!(plain.contains("time: 1, row: 8, col: 8") && plain.contains("channel: 3"), "{plain}");
+    let set = shape(&["rain.size=16", "rain.width=2", "width=5", "frames=6"]);
+    assert!(set.contains("time: 2, row: 16, col: 16") && set.contains("channel: 5"), "{set}");
+    // What is set sees the names of the main file.
+    assert!(shape(&["rain.width=width"]).contains("time: 3"));
+    for (wrong, remedy) in
+        [("size=16", "did you mean `rain.size`?"), ("rain.sise=16", "did you mean `rain.size`?")]
+    {
+        let said = fails(&["check", &file, "--set", wrong]);
+        assert!(said.contains("E0802") && said.contains(remedy), "{said}");
+    }
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_refused() {
     for arguments in [
         &["trane"][..],
