@@ -44,22 +44,10 @@ impl Analysis {
         let main = sources.add(name, text);
         let folder = path.parent().unwrap_or(Path::new(""));
         let import = |relative: &str| read(&folder.join(relative));
-        let (resolved, mistakes) =
+        let (mut resolved, mistakes) =
             stmc_model::resolve_what_parses(&mut sources, main, &import, &|id, text| cache.parse(id, text));
-        let settings = Settings::default();
-        let bound = data::bind(&resolved, &settings, path, &cache.data);
-        let (found, facts) = stmc_model::inspect(&resolved, &settings, bound.plan.as_ref(), &bound.counts);
-        let guessed = bound.guessed;
-        let diagnostics = match mistakes.is_empty() {
-            false => mistakes,
-            true => {
-                let mut all = bound.messages_with(found);
-                if !guessed {
-                    add_new(&mut all, phases::mistakes(&resolved, &settings, path, cache));
-                }
-                all
-            }
-        };
+        let Looked { told, facts, guessed } = look_over(&mut resolved, path, cache);
+        let diagnostics = if mistakes.is_empty() { told } else { mistakes };
         let symbols = Symbols::of(&resolved, &sources);
         let path = path.to_path_buf();
         Analysis { path, sources, main, resolved, diagnostics, facts, symbols, guessed }
@@ -80,6 +68,33 @@ impl Analysis {
             _ => Origin::File(self.path.parent().unwrap_or(Path::new("")).join(name)),
         }
     }
+}
+
+/// What was found in a file that parses.
+#[derive(Default)]
+struct Looked {
+    told: Vec<Diagnostic>,
+    facts: Facts,
+    guessed: bool,
+}
+
+/// Looks at every model with its `train` block and its data, as `stmc check` does. The first one stays chosen.
+fn look_over(resolved: &mut Resolved, path: &Path, cache: &Cache) -> Looked {
+    let settings = Settings::default();
+    let mut all = Looked::default();
+    for choice in resolved.choices().into_iter().rev() {
+        resolved.choose(choice);
+        let bound = data::bind(resolved, &settings, path, &cache.data);
+        let (found, facts) = stmc_model::inspect(resolved, &settings, bound.plan.as_ref(), &bound.counts);
+        let guessed = bound.guessed;
+        let mut told = bound.messages_with(found);
+        if !guessed {
+            add_new(&mut told, phases::mistakes(resolved, &settings, path, cache));
+        }
+        add_new(&mut told, all.told);
+        all = Looked { told, facts: facts.with(all.facts), guessed: guessed || all.guessed };
+    }
+    all
 }
 
 /// Where a text comes from.

@@ -9,7 +9,7 @@ use stmc_base::{Diagnostic, Schema, Severity};
 use stmc_data::{DataError, Dataset, Samples, Source};
 use stmc_ir::data::{DataPlan, SourceSpec};
 use stmc_model::{Counts, Resolved, Settings};
-use stmc_syntax::ast::{self, DataKind, ExprKind, ItemKind};
+use stmc_syntax::ast::{self, DataKind, ExprKind};
 
 /// The extent of an axis that nobody knows: many powers of two divide it.
 const EXTENT: usize = 64;
@@ -145,9 +145,7 @@ fn counted(plan: &DataPlan, samples: Result<Samples, Diagnostic>) -> Sampled {
 /// The schema of data that hold just what the fields declare.
 fn declared(resolved: &Resolved) -> Schema {
     let mut schema = Schema::default();
-    let blocks = resolved.units[0].file.items.iter();
-    let block = blocks.filter_map(|i| if let ItemKind::Data(d) = &i.kind { Some(d) } else { None }).next();
-    for statement in block.map_or(&[][..], |b| &b.statements) {
+    for statement in resolved.data().map_or(&[][..], |block| &block.statements) {
         match &statement.kind {
             DataKind::From(_) => schema.sources.push(SourceSchema::default()),
             DataKind::Field(f) => {

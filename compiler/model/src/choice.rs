@@ -170,7 +170,7 @@ impl Resolved {
     }
 
     /// The `data` block. `None`: the file has none.
-    pub(crate) fn data(&self) -> Option<&ast::DataDecl> {
+    pub fn data(&self) -> Option<&ast::DataDecl> {
         self.chosen_item(self.chosen.data)
             .and_then(|i| if let ItemKind::Data(d) = i { Some(d) } else { None })
     }

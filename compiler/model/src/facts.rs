@@ -38,6 +38,15 @@ impl Facts {
         self.0.iter().filter(|(s, _)| ends(s)).min_by_key(|(s, _)| s.start).map(|(_, facts)| facts.as_slice())
     }
 
+    /// These first, then what others say of the same places.
+    #[must_use]
+    pub fn with(mut self, others: Facts) -> Facts {
+        for (span, facts) in others.0 {
+            facts.into_iter().for_each(|fact| self.add(span, fact));
+        }
+        self
+    }
+
     pub(crate) fn add(&mut self, span: Span, fact: Fact) {
         let known = self.0.entry(span).or_default();
         if !known.contains(&fact) {
