@@ -26,10 +26,13 @@ const FIELDS: &str = r#"
 
 /// The plan of a block with these lines after its fields.
 fn plan(name: &str, lines: &str) -> Result<DataPlan, Error> {
+    plan_of(name, SCHEMA, &format!("use std.data.{{anomaly, zscore}}\ndata d {{{FIELDS}{lines}\n}}\n"))
+}
+
+fn plan_of(name: &str, schema: &str, text: &str) -> Result<DataPlan, Error> {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plan_{name}.stm"));
-    let text = format!("use std.data.{{anomaly, zscore}}\ndata d {{{FIELDS}{lines}\n}}\n");
     std::fs::write(&file, text).expect("the target folder is writable");
-    let schema = serde_json::from_str(SCHEMA).expect("it is a schema");
+    let schema = serde_json::from_str(schema).expect("it is a schema");
     let options = Options { schema: Some(schema), ..Options::default() };
     stmc::check_file(&file, &options).map(|checked| checked.module.data.expect("it has data"))
 }
@@ -136,12 +139,42 @@ fn fits_are_numbered_as_they_need_each_other() {
 fn a_schema_without_names_is_told() {
     let schema = SCHEMA.replace(", \"categories\": [\"1\", \"4\", \"7\"]", "");
     assert_ne!(schema, SCHEMA);
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plan_names.stm");
     let text =
         format!("data d {{{FIELDS} sample at r in row {{ p: place[row: r] }}\nsplit {{ train: rest }}\n}}\n");
-    std::fs::write(&file, text).expect("the target folder is writable");
-    let options =
-        Options { schema: Some(serde_json::from_str(&schema).expect("a schema")), ..Options::default() };
-    let Err(error) = stmc::check_file(&file, &options) else { panic!("the names are not known") };
+    let Err(error) = plan_of("names", &schema, &text) else { panic!("the names are not known") };
     assert!(error.to_string().contains("error[E0902]: the names of `kind` are not known"), "{error}");
+}
+
+/// Tables without a line of names, one after the other: columns go by number, and a part of the path is one more.
+#[test]
+fn columns_go_by_number_and_by_path() {
+    let column = |name: &str, more: &str| {
+        format!(r#"{{ "name": "{name}", "dtype": "f64", "axes": [{{ "extent": 20 }}]{more} }}"#)
+    };
+    let columns = [
+        column("0", ""),
+        column("1", ""),
+        column("2", r#", "categories": ["0.0", "1.0", "2.0"]"#),
+        column("part", r#", "categories": ["train", "test"]"#),
+    ];
+    let schema = format!(
+        r#"{{ "sources": [{{ "origin": "beats_{{part}}.csv", "variables": [{}] }}] }}"#,
+        columns.join(", ")
+    );
+    let text = r#"data beats {
+    from csv("beats_{part}.csv", header: false)
+    field part: category[row]
+    field signal = columns(0 .. 2): f32[row, time]
+    field class = column(2): category[row]
+    sample at r in row { signal: signal[row: r], class: class[row: r] }
+    split { test: part == "test", valid: shuffled(row, within: class) < 10%, train: rest }
+    balance smote(signal, k: 5) by class
+}
+"#;
+    let plan = plan_of("columns", &schema, text).unwrap_or_else(|e| panic!("{e}"));
+    let origin = |name: &str| &plan.fields.iter().find(|f| f.name == name).expect("it is there").origin;
+    let both = FieldOrigin::Columns { source: 0, variables: vec!["0".into(), "1".into()] };
+    assert_eq!(*origin("signal"), both);
+    assert_ne!(origin("part"), origin("class"));
+    assert!(plan.quantities.iter().any(|q| matches!(q.kind, QuantityKind::Shuffled { within: Some(_), .. })));
 }

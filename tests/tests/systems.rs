@@ -1,69 +1,103 @@
-//! Whole systems of the field as their papers have them, checked without their data: a schema beside stands in. Each then makes an
-//! update, smaller, on numbers made up here, so every layer runs, forward and backward.
+//! Whole systems of the field: as their papers have them, checked without their data, a schema beside stands in; and examples that
+//! make their data themselves. Each makes an update, smaller, on numbers made up here, so every layer runs, forward and backward.
 use std::path::{Path, PathBuf};
 use stmc::{DeviceKind, Options, StepFiles, StepInput};
 use stmc_ir::DType;
 use stmc_runtime::Tensor;
 use stmc_runtime::tensor::Named;
 
-/// A file of `systems/`.
+/// A program.
 struct System {
-    name: &'static str,
-    /// The file of `schemas/`.
-    schema: &'static str,
+    /// A file of `systems/`, or the path of an example.
+    file: &'static str,
+    /// The file of `schemas/`. `None`: the data are made.
+    schema: Option<&'static str>,
     models: &'static [&'static str],
     /// What makes an update small.
     small: &'static [&'static str],
 }
 
 const SYSTEMS: &[System] = &[
-    System { name: "crops", schema: "crops", models: &["Crops"], small: &[] },
-    System { name: "species", schema: "species", models: &["Vision", "Autoencoder"], small: &[] },
+    System { file: "systems/crops.stm", schema: Some("crops"), models: &["Crops"], small: &[] },
     System {
-        name: "emulator",
-        schema: "emulator",
+        file: "../examples/species/species.stm",
+        schema: None,
+        models: &["Language", "Vision", "Autoencoder"],
+        small: &["hidden=16", "plants.from=observations(count: 200, words: 16, looks: 8, seed: 59)"],
+    },
+    System {
+        file: "systems/emulator.stm",
+        schema: Some("emulator"),
         models: &["Emulator"],
         small: &["width=4", "hidden=6", "months=3"],
     },
-    System { name: "emulator3d", schema: "emulator", models: &["Conv3dNet"], small: &["width=2"] },
     System {
-        name: "evapotranspiration",
-        schema: "evapotranspiration",
+        file: "systems/emulator3d.stm",
+        schema: Some("emulator"),
+        models: &["Conv3dNet"],
+        small: &["width=2"],
+    },
+    System {
+        file: "systems/evapotranspiration.stm",
+        schema: Some("evapotranspiration"),
         models: &["V8"],
         small: &["steps=2", "c1=4", "c2=8", "d=16"],
     },
     System {
-        name: "heartbeat",
-        schema: "heartbeat",
-        models: &["Beat1d", "Beat2d", "BeatTransformer"],
-        small: &["filters=16", "gru_hidden=8", "blocks=1", "dense=8"],
+        file: "../examples/heartbeat/cnn_gru.stm",
+        schema: None,
+        models: &["BeatSeries"],
+        small: &[
+            "filters=16",
+            "hidden=8",
+            "blocks=1",
+            "ecg.from=heartbeats(count: 200, patients: 8, seed: 2)",
+        ],
     },
-    System { name: "nowcast", schema: "nowcast", models: &["Nowcast"], small: &["hidden=[8, 4, 4, 4]"] },
     System {
-        name: "nowcast_openstl",
-        schema: "nowcast_openstl",
+        file: "../examples/heartbeat/cnn_2d.stm",
+        schema: None,
+        models: &["BeatImage"],
+        small: &["filters=16", "ecg.from=heartbeats(count: 200, patients: 8, seed: 2)"],
+    },
+    System {
+        file: "../examples/heartbeat/transformer.stm",
+        schema: None,
+        models: &["BeatTokens"],
+        small: &["filters=16", "ecg.from=heartbeats(count: 200, patients: 8, seed: 2)"],
+    },
+    System {
+        file: "systems/nowcast.stm",
+        schema: Some("nowcast"),
+        models: &["Nowcast"],
+        small: &["hidden=[8, 4, 4, 4]"],
+    },
+    System {
+        file: "systems/nowcast_openstl.stm",
+        schema: Some("nowcast_openstl"),
         models: &["ConvLstmStl"],
         small: &["hidden=[8, 8]", "pre=2", "aft=2"],
     },
-    System { name: "sst", schema: "sst", models: &["Ocean"], small: &["width=4"] },
+    System { file: "systems/sst.stm", schema: Some("sst"), models: &["Ocean"], small: &["width=4"] },
 ];
 
-fn folder(name: &str) -> PathBuf {
+fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 fn options(system: &System) -> Options {
-    let path = folder("schemas").join(format!("{}.json", system.schema));
-    let text = std::fs::read_to_string(path).expect("the schema is there");
-    Options { schema: Some(serde_json::from_str(&text).expect("it is a schema")), ..Options::default() }
+    let schema = system.schema.map(|name| {
+        let text = std::fs::read_to_string(place(&format!("schemas/{name}.json")));
+        serde_json::from_str(&text.expect("the schema is there")).expect("it is a schema")
+    });
+    Options { schema, ..Options::default() }
 }
 
 #[test]
 fn they_check() {
     for system in SYSTEMS {
-        let file = folder("systems").join(format!("{}.stm", system.name));
-        if let Err(error) = stmc::check_file(file, &options(system)) {
-            panic!("{}:\n{error}", system.name);
+        if let Err(error) = stmc::check_file(place(system.file), &options(system)) {
+            panic!("{}:\n{error}", system.file);
         }
     }
 }
@@ -81,24 +115,15 @@ fn made_up(input: &StepInput) -> Tensor {
 
 #[test]
 fn their_layers_run() {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("systems");
-    std::fs::create_dir_all(&made).expect("the target folder is writable");
-    // The number of weights that a file asserts is that at full size.
-    for System { name, .. } in SYSTEMS {
-        let text = std::fs::read_to_string(folder("systems").join(format!("{name}.stm")));
-        let text = text.expect("the system is there");
-        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("assert ")).collect();
-        std::fs::write(made.join(format!("{name}.stm")), kept.join("\n")).expect("the folder is writable");
-    }
+    let batch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("systems.safetensors");
     for system in SYSTEMS {
         for model in system.models {
             let mut options = Options { model: Some(model.to_string()), ..options(system) };
             options.set = system.small.iter().map(|s| s.to_string()).collect();
             options.set.push("train.batch=2".into());
-            let losses =
-                losses(&made.join(format!("{}.stm", system.name)), &options, &made.join("batch.safetensors"));
-            assert!(losses.iter().all(|x| x.is_finite()), "{model} of {}: {losses:?}", system.name);
-            assert!(losses[0] != losses[1], "{model} of {}: an update changes nothing", system.name);
+            let losses = losses(&place(system.file), &options, &batch);
+            assert!(losses.iter().all(|x| x.is_finite()), "{model} of {}: {losses:?}", system.file);
+            assert!(losses[0] != losses[1], "{model} of {}: an update changes nothing", system.file);
         }
     }
 }
