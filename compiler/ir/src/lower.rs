@@ -109,6 +109,15 @@ impl dyn Emit + '_ {
         self.both(above, below)
     }
 
+    /// Whether `by` divides `index`. `None`: always.
+    pub fn divides(&mut self, index: &Affine, by: i64) -> Option<ValId> {
+        (by > 1).then(|| {
+            let rest = self.remainder(index, by);
+            let (rest, zero) = (self.value(&rest), self.int(0));
+            self.core(Core::Equal, &[rest, zero])
+        })
+    }
+
     /// The conjunction of two conditions that may be absent (true).
     pub fn both(&mut self, a: Option<ValId>, b: Option<ValId>) -> Option<ValId> {
         match (a, b) {

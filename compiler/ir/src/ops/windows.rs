@@ -2,7 +2,7 @@
 use super::{Misfit, Op, OpRule, Site, Slice, need};
 use crate::graph::{Builder, NodeId};
 use crate::interpret::{Context, Value, each_index};
-use crate::kernel::{Core, ValId};
+use crate::kernel::{Affine, Core, ValId};
 use crate::lower::{At, Emit};
 use crate::types::{Axes, AxisId, Type};
 
@@ -127,19 +127,25 @@ impl OpRule for Fold {
         let count = ty.extent(self.axis).expect("checked by infer");
         let taps = ty.extent(self.tap).expect("checked by infer");
         let zero = e.number(0.0);
-        let (axis, tap, stride, dilation) = (self.axis, self.tap, self.stride as i64, self.dilation as i64);
-        e.fold(&[taps], Core::Add, zero, &mut |e, j| {
-            let offset = at.along(axis).plus(&j[0].times(-dilation));
-            let on = (stride > 1).then(|| {
-                let off = e.remainder(&offset, stride);
-                let (off, zero) = (e.value(&off), e.int(0));
-                e.core(Core::Equal, &[off, zero])
-            });
-            let index = e.divide(&offset, stride);
+        let (axis, stride, dilation) = (self.axis, self.stride as i64, self.dilation as i64);
+        // Of the taps only every `every`-th falls on a place, the `first` one at the earliest, each one window before the last.
+        let (every, first, last) = if dilation == 1 {
+            (stride, e.remainder(at.along(axis), stride), e.divide(at.along(axis), stride))
+        } else {
+            (1, Affine::default(), at.along(axis).clone())
+        };
+        e.fold(&[taps.div_ceil(every as usize)], Core::Add, zero, &mut |e, j| {
+            let tap = first.plus(&j[0].times(every));
+            let (index, on) = if dilation == 1 {
+                (last.plus(&j[0].times(-1)), e.inside(&tap, taps))
+            } else {
+                let offset = last.plus(&j[0].times(-dilation));
+                (e.divide(&offset, stride), e.divides(&offset, stride))
+            };
             let inside = e.inside(&index, count);
             let inside = e.both(inside, on);
-            let index = e.clamp(&index, count);
-            let value = e.arg(0, &at.with(axis, index).with(tap, j[0].clone()));
+            let (index, tap) = (e.clamp(&index, count), e.clamp(&tap, taps));
+            let value = e.arg(0, &at.with(axis, index).with(self.tap, tap));
             match inside {
                 Some(inside) => e.core(Core::Select, &[inside, value, zero]),
                 None => value,
