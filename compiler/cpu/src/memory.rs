@@ -26,6 +26,9 @@ impl Memory {
         // SAFETY: the size is not zero.
         let memory = unsafe { alloc(layout) };
         let start = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+        if align == LARGE_PAGE {
+            ask_for_large_pages(memory, bytes);
+        }
         // Written now, and not left to the system, so that no run meets a page for the first time.
         // SAFETY: freshly allocated, of this many bytes.
         unsafe { memory.write_bytes(0, bytes) };
@@ -51,6 +54,19 @@ impl Memory {
         let end = from.max(to) + len;
         self.slice(0, end).copy_within(from..from + len, to);
     }
+}
+
+/// Linux gives large pages to whom asks for them. Without them each row of a large weight costs a translation of its own: products with
+/// few rows are four times slower.
+fn ask_for_large_pages(memory: *mut u8, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the range is one allocation, and the advice changes nothing but the size of its pages.
+    // A system that has none says so, and small pages do.
+    unsafe {
+        libc::madvise(memory.cast(), bytes, libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (memory, bytes);
 }
 
 impl Drop for Memory {
