@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stmc_data::{Batch, Dataset, Loader, Position, Prefetch, Samples, Target};
 use stmc_ir::DType;
 use stmc_ir::data::{Field, FieldOrigin};
-use stmc_ir::module::{InputRole, Metric};
+use stmc_ir::module::{InputRole, Metric, Train};
 use stmc_ir::program::{BufferId, Entry};
 
 /// The data of a run, and who gets which of them.
@@ -97,6 +97,21 @@ impl Stream {
         self.prefetch.recycle(loaded);
         Ok(Some(batch))
     }
+}
+
+/// The feed of training: the train part, in a new order in every epoch.
+pub fn training(session: &mut Session<'_>, data: &Data, train: &Train) -> Result<Feed> {
+    let entry = session.required("train")?;
+    let (batch, part) = (session.at(entry).batch, data.samples.part("train"));
+    let part = part.ok_or_else(|| RunError::Tensor("the split has no part `train`".into()))?;
+    let loader = Loader::train(data.set.clone(), data.samples.clone(), part, batch, session.seed);
+    let needed = train.steps_per_epoch * train.accumulate.max(1);
+    if loader.batches() < needed.max(1) {
+        let (has, of) = (loader.len(), needed.max(1) * batch);
+        let reason = format!("the part `train` has {has} samples, and an epoch needs {of}");
+        return Err(RunError::Tensor(reason));
+    }
+    Feed::new(session, entry, loader)
 }
 
 /// A feed of an evaluation: every sample of a part once. `None`: the split has no such part, or it is empty.

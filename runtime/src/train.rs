@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stmc_base::{Code, Diagnostic, Span};
-use stmc_data::{Loader, Position};
+use stmc_data::Position;
 use stmc_ir::Precision;
 use stmc_ir::module::{OutputRole, Resets, Train, Watch};
 use stmc_ir::program::BufferId;
@@ -434,18 +434,6 @@ impl<'s, 'a> Trainer<'s, 'a> {
 
 impl Feeds {
     fn new(session: &mut Session<'_>, data: &Data, train: &Train) -> Result<Feeds> {
-        let entry = session.required("train")?;
-        let (batch, part) = (session.at(entry).batch, data.samples.part("train"));
-        let part = part.ok_or_else(|| RunError::Tensor("the split has no part `train`".into()))?;
-        let seed = session.seed;
-        let loader = Loader::train(data.set.clone(), data.samples.clone(), part, batch, seed);
-        let needed = train.steps_per_epoch * train.accumulate.max(1);
-        if loader.batches() < needed.max(1) {
-            let (has, of) = (loader.len(), needed.max(1) * batch);
-            return Err(RunError::Tensor(format!(
-                "the part `train` has {has} samples, and an epoch needs {of}"
-            )));
-        }
         let mut epoch = vec![];
         for part in watched_parts(train) {
             if let Some(feed) = feed::evaluation(session, data, "eval", &part)? {
@@ -453,7 +441,7 @@ impl Feeds {
             }
         }
         let test = feed::evaluation(session, data, "eval", TEST)?;
-        Ok(Feeds { train: Feed::new(session, entry, loader)?, epoch, test })
+        Ok(Feeds { train: feed::training(session, data, train)?, epoch, test })
     }
 }
 

@@ -4,11 +4,10 @@ use crate::code::Compiler;
 use crate::contraction::Prepared;
 use crate::memory::Memory;
 use crate::prepare::{self, Ready};
-use crate::time::KernelTime;
 use std::time::Instant;
-use stmc_ir::device::{Device, DeviceError, Scalars};
+use stmc_ir::device::{Device, DeviceError, Measuring, Peaks, Scalars, Time, Times};
 use stmc_ir::program::{Binding, BufferId, Launch, Program, Step};
-use stmc_kernels::{Buffers, Isa, Pool};
+use stmc_kernels::{Buffers, Isa, Pool, peak};
 
 /// The processor.
 pub struct CpuDevice {
@@ -32,16 +31,8 @@ struct Loaded {
     /// Arguments of the current launch.
     pointers: Vec<*mut u32>,
     scalars: Vec<u32>,
-    /// Per kernel.
-    times: Vec<KernelTime>,
-    timing: Timing,
-}
-
-/// Whether launches are measured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Timing {
-    Off,
-    On,
+    times: Times,
+    measuring: Measuring,
 }
 
 /// Memory that contractions use while they run.
@@ -71,20 +62,10 @@ impl CpuDevice {
             iterations: vec![],
             pointers: vec![],
             scalars: vec![],
-            times: vec![],
-            timing: Timing::Off,
+            times: Times::default(),
+            measuring: Measuring::Off,
         };
         Ok(CpuDevice { isa, loaded, entries: vec![], compiler: None })
-    }
-
-    /// Measures launches from now on.
-    pub fn time_launches(&mut self) {
-        self.loaded.timing = Timing::On;
-    }
-
-    /// What launches took since the program was loaded, kernel by kernel, as far as they were measured.
-    pub fn times(&self) -> &[KernelTime] {
-        &self.loaded.times
     }
 
     fn error(&self, reason: String) -> DeviceError {
@@ -141,7 +122,31 @@ impl Device for CpuDevice {
 
     fn run(&mut self, entry: usize, scalars: &Scalars) -> Result<(), DeviceError> {
         self.loaded.steps(&self.entries[entry], scalars);
+        self.loaded.times.busy = self.loaded.pool.busy();
         Ok(())
+    }
+
+    fn measure(&mut self, measuring: Measuring) -> Result<(), DeviceError> {
+        let Loaded { pool, kernels, times, measuring: now, .. } = &mut self.loaded;
+        *now = measuring;
+        match measuring {
+            Measuring::On => {
+                let threads = pool.threads();
+                *times = Times { kernels: vec![Time::default(); kernels.len()], threads, ..Times::default() };
+                pool.measure();
+            }
+            Measuring::Off => pool.rest(),
+        }
+        Ok(())
+    }
+
+    fn times(&self) -> Option<&Times> {
+        Some(&self.loaded.times)
+    }
+
+    fn peaks(&mut self) -> Option<Peaks> {
+        let pool = &mut self.loaded.pool;
+        Some(Peaks { flops: peak::multiply_add(self.isa, pool), bytes: peak::bandwidth(pool) })
     }
 }
 
@@ -161,9 +166,7 @@ impl Loaded {
         self.scalars = Vec::with_capacity(most(|kernel| kernel.scalars.len()));
         let depth = program.entries.iter().map(|entry| depth(&entry.steps)).max().unwrap_or(0);
         self.iterations = Vec::with_capacity(depth);
-        let named =
-            |kernel: &stmc_ir::Kernel| KernelTime { kernel: kernel.name.clone(), ..KernelTime::default() };
-        self.times = program.kernels.iter().map(named).collect();
+        self.times = Times { kernels: vec![Time::default(); program.kernels.len()], ..Times::default() };
     }
 
     /// A buffer's elements from the first on.
@@ -180,14 +183,9 @@ impl Loaded {
 
     fn steps(&mut self, steps: &[Step], scalars: &Scalars) {
         for step in steps {
+            let since = (self.measuring == Measuring::On).then(Instant::now);
             match step {
-                Step::Launch(launch) => {
-                    let since = (self.timing == Timing::On).then(Instant::now);
-                    self.launch(launch, scalars);
-                    if let Some(since) = since {
-                        self.times[launch.kernel.index()].add(since.elapsed());
-                    }
-                }
+                Step::Launch(launch) => self.launch(launch, scalars),
                 Step::Loop { count, body } => {
                     for i in 0..*count {
                         self.iterations.push(i);
@@ -203,6 +201,13 @@ impl Loaded {
                     let to = self.place(to);
                     self.arena.slice(to, *len).fill(*bits);
                 }
+            }
+            match (since, step) {
+                (Some(since), Step::Launch(launch)) => {
+                    self.times.kernels[launch.kernel.index()].add(since.elapsed());
+                }
+                (Some(since), Step::Copy { .. } | Step::Fill { .. }) => self.times.moves.add(since.elapsed()),
+                (_, Step::Loop { .. }) | (None, _) => {}
             }
         }
     }

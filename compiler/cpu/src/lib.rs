@@ -14,9 +14,7 @@ mod contraction;
 mod memory;
 mod prepare;
 mod schedule;
-mod time;
 
 pub use code::emit_clif;
 pub use device::CpuDevice;
 pub use stmc_kernels::Isa;
-pub use time::KernelTime;

@@ -1,4 +1,5 @@
 //! What a backend offers. A device is a value (`&mut dyn Device`), never a type parameter.
+use crate::kernel::Work;
 use crate::program::{BufferId, Program, ScalarArg};
 
 /// Runs programs.
@@ -17,6 +18,98 @@ pub trait Device {
 
     /// Runs `program.entries[entry]` with the values of `Program::scalars`. After return the results can be read.
     fn run(&mut self, entry: usize, scalars: &Scalars) -> Result<(), DeviceError>;
+
+    /// Begins or ends the measuring of launches. What was measured before is forgotten when it begins.
+    fn measure(&mut self, _: Measuring) -> Result<(), DeviceError> {
+        let reason = "this device does not measure launches yet".to_owned();
+        Err(DeviceError { device: self.name(), reason })
+    }
+
+    /// What was measured. `None`: this device does not measure.
+    fn times(&self) -> Option<&Times> {
+        None
+    }
+
+    /// What the device can do at most, measured now. `None`: it cannot tell.
+    fn peaks(&mut self) -> Option<Peaks> {
+        None
+    }
+}
+
+/// Whether launches are measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Measuring {
+    /// They are: costs some tens of nanoseconds each.
+    On,
+    /// They are not.
+    Off,
+}
+
+/// Where the time of runs went.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Times {
+    /// By kernel of the program.
+    pub kernels: Vec<Time>,
+    /// Copies and fills.
+    pub moves: Time,
+    /// Nanoseconds in which threads had work, over all threads.
+    pub busy: u64,
+    /// Threads that take part.
+    pub threads: usize,
+}
+
+impl Times {
+    /// Both together.
+    pub fn add(&mut self, other: &Times) {
+        self.kernels.resize(self.kernels.len().max(other.kernels.len()), Time::default());
+        self.kernels.iter_mut().zip(&other.kernels).for_each(|(time, more)| time.merge(more));
+        self.moves.merge(&other.moves);
+        self.busy += other.busy;
+        self.threads = other.threads;
+    }
+}
+
+/// What the launches of one kernel took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Time {
+    /// How often it ran.
+    pub launches: u64,
+    /// In all launches together.
+    pub nanoseconds: u64,
+    /// The fastest launch; 0 before the first.
+    pub fastest: u64,
+}
+
+impl Time {
+    /// One more launch.
+    pub fn add(&mut self, time: std::time::Duration) {
+        let nanoseconds = time.as_nanos() as u64;
+        self.fastest = if self.launches == 0 { nanoseconds } else { self.fastest.min(nanoseconds) };
+        self.launches += 1;
+        self.nanoseconds += nanoseconds;
+    }
+
+    fn merge(&mut self, other: &Time) {
+        self.fastest = if self.launches == 0 { other.fastest } else { self.fastest.min(other.fastest) };
+        self.launches += other.launches;
+        self.nanoseconds += other.nanoseconds;
+    }
+}
+
+/// The roof over every kernel of a device.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Peaks {
+    /// Operations on f32 per second, with products and sums alone.
+    pub flops: f64,
+    /// Bytes per second to and from memory.
+    pub bytes: f64,
+}
+
+impl Peaks {
+    /// Seconds that some work takes at least.
+    pub fn least(&self, work: Work) -> f64 {
+        (work.flops as f64 / self.flops).max(work.bytes as f64 / self.bytes)
+    }
 }
 
 /// Run-time scalars of one run.

@@ -5,8 +5,10 @@
 //! affine in i32 values; an iteration of a `Parallel` or `Lanes` loop writes no element that another one of the same loop
 //! reads or writes. A kernel knows neither ops nor axes.
 mod loops;
+mod work;
 
 pub use loops::Summed;
+pub use work::Work;
 
 use crate::types::DType;
 use serde::Serialize;

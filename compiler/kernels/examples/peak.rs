@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // Contractions work on raw memory.
 
 use std::time::Instant;
+use stmc_kernels::peak::multiply_add;
 use stmc_kernels::{Buffers, Contraction, ContractionSpec, Isa, Pool, View};
 
 fn main() {
@@ -13,78 +14,16 @@ fn main() {
         isa.name()
     );
     for (name, spec) in cases() {
-        let before = peak(isa);
+        let before = multiply_add(isa, &mut pool);
         let speed = speed(&spec, isa, &mut pool);
-        let peak = before.max(peak(isa)) * threads as f64;
-        println!("{name:42} {speed:6.0} of {peak:4.0} GFLOP/s  {:3.0} %", 100.0 * speed / peak);
+        let peak = before.max(multiply_add(isa, &mut pool));
+        println!(
+            "{name:42} {:6.0} of {:4.0} GFLOP/s  {:3.0} %",
+            speed * 1e-9,
+            peak * 1e-9,
+            100.0 * speed / peak
+        );
     }
-}
-
-/// What one thread reaches with products and sums in registers alone.
-fn peak(isa: Isa) -> f64 {
-    const ROUNDS: usize = 20_000;
-    let best = (0..500).map(|_| {
-        let start = Instant::now();
-        // SAFETY: `Isa::from_env` names a path that this processor has.
-        let sum = unsafe {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => fused_avx512(ROUNDS),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => fused_avx2(ROUNDS),
-                _ => products_and_sums(ROUNDS),
-            }
-        };
-        std::hint::black_box(sum);
-        start.elapsed().as_secs_f64()
-    });
-    let lanes = if isa == Isa::Portable { 4 } else { isa.lanes() };
-    let flops = 2 * ROUNDS * CHAINS * lanes;
-    flops as f64 / best.fold(f64::INFINITY, f64::min) * 1e-9
-}
-
-/// Sums that do not wait for each other, enough to hide the latency of an instruction.
-const CHAINS: usize = 12;
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn fused_avx512(rounds: usize) -> f32 {
-    use std::arch::x86_64::*;
-    let mut sums = [_mm512_set1_ps(std::hint::black_box(1.0)); CHAINS];
-    let (x, y) = (_mm512_set1_ps(std::hint::black_box(0.5)), _mm512_set1_ps(std::hint::black_box(0.25)));
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            *sum = _mm512_fmadd_ps(*sum, x, y);
-        }
-    }
-    sums.iter().map(|&sum| _mm512_reduce_add_ps(sum)).sum()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn fused_avx2(rounds: usize) -> f32 {
-    use std::arch::x86_64::*;
-    let mut sums = [_mm256_set1_ps(std::hint::black_box(1.0)); CHAINS];
-    let (x, y) = (_mm256_set1_ps(std::hint::black_box(0.5)), _mm256_set1_ps(std::hint::black_box(0.25)));
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            *sum = _mm256_fmadd_ps(*sum, x, y);
-        }
-    }
-    sums.iter().map(|&sum| _mm256_cvtss_f32(sum)).sum()
-}
-
-fn products_and_sums(rounds: usize) -> f32 {
-    let mut sums = [[std::hint::black_box(1.0f32); 4]; CHAINS];
-    let (x, y) = (std::hint::black_box(0.5), std::hint::black_box(0.25));
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            for lane in sum {
-                *lane = *lane * x + y;
-            }
-        }
-    }
-    sums.as_flattened().iter().sum()
 }
 
 fn cases() -> Vec<(String, ContractionSpec)> {
@@ -96,9 +35,20 @@ fn cases() -> Vec<(String, ContractionSpec)> {
         (32, 128, 384),
         (32, 512, 1536),
         (256, 784, 1024),
+        (2048, 7168, 128),
+        (24, 27_648, 384),
     ] {
         cases.push((format!("product {m} x {k} x {n}"), product(m, n, k)));
     }
+    let mut gradient = product(7168, 128, 2048);
+    gradient.a = View::strided(7168, 1, 2048, 7168);
+    cases.push(("the weight gradient of the last".into(), gradient));
+    let mut wide = product(24, 27_648, 384);
+    wide.b = View::strided(384, 1, 27_648, 384);
+    cases.push(("product 24 x 384 x 27648, B transposed".into(), wide));
+    let mut outer = product(27_648, 384, 24);
+    outer.a = View::strided(27_648, 1, 24, 27_648);
+    cases.push(("product 27648 x 24 x 384, A transposed".into(), outer));
     for (side, c_in, c_out) in [(16, 36, 128), (32, 36, 128), (16, 64, 128), (32, 64, 128), (32, 64, 64)] {
         let [forward, gradient] = convolution(16, side, c_in, c_out);
         cases.push((format!("convolution {side} x {side}, {c_in} to {c_out}"), forward));
@@ -162,5 +112,5 @@ fn speed(spec: &ContractionSpec, isa: Isa, pool: &mut Pool) -> f64 {
         unsafe { contraction.run(pool, &buffers, scratch.as_mut_ptr()) };
         best = best.min(start.elapsed().as_secs_f64());
     }
-    flops / best * 1e-9
+    flops / best
 }

@@ -12,6 +12,7 @@ mod isa;
 mod vector;
 
 pub mod math;
+pub mod peak;
 
 mod contract;
 mod pack;

@@ -41,6 +41,9 @@ struct Shared {
     left: AtomicUsize,
     parked: Vec<AtomicBool>,
     stop: AtomicBool,
+    /// Nanoseconds that threads worked, all together, since measuring began. Nothing is added while `measured` is false.
+    busy: AtomicU64,
+    measured: AtomicBool,
     panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
 }
 
@@ -66,6 +69,8 @@ impl Pool {
             left: AtomicUsize::new(0),
             parked: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
             stop: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
+            measured: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
         let spawn = |helper: usize| {
@@ -83,16 +88,32 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// From now on it is measured how long threads work.
+    pub fn measure(&mut self) {
+        self.shared.busy.store(0, Ordering::Relaxed);
+        self.shared.measured.store(true, Ordering::Relaxed);
+    }
+
+    /// It is no longer measured.
+    pub fn rest(&mut self) {
+        self.shared.measured.store(false, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds that threads worked, all together, while it was measured.
+    pub fn busy(&self) -> u64 {
+        self.shared.busy.load(Ordering::Relaxed)
+    }
+
     /// Runs `work(unit, thread)` once for each unit, and returns when all are done. A panic of a unit is passed on.
     pub fn run(&mut self, units: usize, work: &Work<'_>) {
         if units <= 1 || self.workers.is_empty() {
-            return (0..units).for_each(|unit| work(unit, 0));
+            return self.shared.measured(|| (0..units).for_each(|unit| work(unit, 0)));
         }
         // SAFETY: only the lifetime changes, and no thread follows the pointer after `close` returned below.
         let work = unsafe { std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) };
         self.shared.open(Job { work, units });
         self.wake(units - 1);
-        self.shared.take_units(Job { work, units }, 0);
+        self.shared.measured(|| self.shared.take_units(Job { work, units }, 0));
         self.shared.close();
         let panic = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = panic {
@@ -141,6 +162,15 @@ impl Shared {
         }
     }
 
+    /// Does some work, and counts how long it took if that is wanted.
+    fn measured(&self, work: impl FnOnce()) {
+        let since = self.measured.load(Ordering::Relaxed).then(Instant::now);
+        work();
+        if let Some(since) = since {
+            self.busy.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
+
     fn take_units(&self, job: Job, thread: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
             loop {
@@ -166,7 +196,7 @@ impl Shared {
             if self.enter(gate) {
                 // SAFETY: the gate was open when this thread entered, so the job stays until it has left.
                 let job = unsafe { *self.job.get() }.expect("an open gate has a job");
-                self.take_units(job, helper + 1);
+                self.measured(|| self.take_units(job, helper + 1));
                 self.left.fetch_add(1, Ordering::Release);
             }
         }

@@ -9,6 +9,7 @@
 //! # Ok::<(), stmc::Error>(())
 //! ```
 
+mod bench;
 pub mod cli;
 mod devices;
 mod emit;
@@ -16,16 +17,20 @@ mod error;
 mod export;
 mod front;
 mod import;
+mod profile;
+mod quantity;
 mod run;
 mod summary;
 pub mod tune;
 
+pub use bench::{BenchOptions, Compiling, MemoryUse, Roof, StepCost, bench, bench_in_turns};
 pub use devices::{DeviceKind, device};
 pub use emit::{Stage, Target, emit_stage, emit_target};
 pub use error::Error;
 pub use export::{Format, export};
 pub use front::{Checked, Compiled, Options, check_file, check_text, compile_file, schema_of};
 pub use import::ImportFiles;
+pub use profile::{KernelCost, Profile, profile};
 pub use run::{
     Again, StepFiles, StepInput, TrainOptions, evaluate, predict, resume, scores, step, step_inputs,
 };

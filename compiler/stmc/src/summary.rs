@@ -1,5 +1,6 @@
 //! What a model is: its inputs and outputs by axis name, its weights, its cost.
 use crate::front::Compiled;
+use crate::quantity::{bytes, flops, grouped};
 use stmc_ir::module::{EntryGraph, InputRole, Module, OutputRole};
 use stmc_ir::{AxisId, Precision, Type};
 
@@ -45,7 +46,7 @@ pub fn summary(compiled: &Compiled) -> String {
     }
     out + &format!(
         "planned memory: {} ({} kernels, {} buffers)\n",
-        bytes(program.arena * 4),
+        bytes(program.arena as u64 * 4),
         program.kernels.len(),
         program.buffers.len()
     )
@@ -98,35 +99,4 @@ fn shape(module: &Module, ty: &Type, axes: &[AxisId]) -> String {
         format!("{}: {}", module.axes.name(*a), ty.extent(*a).expect("a port lists its type's axes"))
     };
     format!("{}[{}]", ty.dtype.name(), axes.iter().map(dim).collect::<Vec<_>>().join(", "))
-}
-
-/// `1 234 567`.
-fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(c);
-    }
-    out
-}
-
-fn flops(x: f64) -> String {
-    match x {
-        x if x >= 1e12 => format!("{:.2} TFLOP", x / 1e12),
-        x if x >= 1e9 => format!("{:.2} GFLOP", x / 1e9),
-        x if x >= 1e6 => format!("{:.2} MFLOP", x / 1e6),
-        x => format!("{x:.0} FLOP"),
-    }
-}
-
-fn bytes(n: usize) -> String {
-    let x = n as f64;
-    match n {
-        n if n >= 1 << 30 => format!("{:.2} GiB", x / f64::from(1 << 30)),
-        n if n >= 1 << 20 => format!("{:.1} MiB", x / f64::from(1 << 20)),
-        _ => format!("{:.1} KiB", x / 1024.0),
-    }
 }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
   stmc train --resume runs/nowcast-1         go on where it stopped
   stmc eval runs/nowcast-1                   the metrics of the run's weights
   stmc export runs/nowcast-1 --out nowcast.onnx
+  stmc profile nowcast.stm                   where the time of a step goes
   stmc fmt nowcast.stm                       bring a file into the house style
   stmc explain E0202                         the longer story of a message
 
@@ -162,6 +163,41 @@ In Python: safetensors.torch.save_file(model.state_dict(), \"weights.safetensors
     /// Shapes by axis name, parameters, FLOPs, memory
     #[command(after_help = "Example:\n  stmc summary nowcast.stm --set hidden=[64,64]")]
     Summary { file: PathBuf },
+    /// Time the training step: forward, backward and optimizer together
+    #[command(after_help = "Examples:
+  stmc bench nowcast.stm --step
+  stmc bench nowcast.stm --step --threads 1 --samples 50
+  stmc bench nowcast.stm --step --json       one line of JSON: seconds, bytes, operations
+
+The step runs on the first batch of the train part, again and again. Nothing is saved.")]
+    Bench {
+        file: PathBuf,
+        /// The whole step
+        #[arg(long, required = true)]
+        step: bool,
+        /// Steps that are timed, after three that are not
+        #[arg(long, default_value_t = 15, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        samples: u32,
+        /// One line of JSON
+        #[arg(long)]
+        json: bool,
+        /// Time so many steps again for each number on standard input, to take turns with another program
+        #[arg(long, requires = "json")]
+        turns: bool,
+    },
+    /// Show where the time of a training step goes, kernel by kernel
+    #[command(after_help = "Examples:
+  stmc profile nowcast.stm
+  stmc profile nowcast.stm --threads 1 --json")]
+    Profile {
+        file: PathBuf,
+        /// Steps that are measured, each beside one that is not
+        #[arg(long, default_value_t = 15, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        steps: u32,
+        /// One line of JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what a phase of the compiler made of a file
     #[command(
         after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --arch sm_90 --dir kernels"

@@ -7,9 +7,12 @@ mod new;
 mod shell;
 
 use crate::error::{diagnostic_json, render};
+use crate::quantity::plural;
 use crate::run::{StepFiles, StepInput};
 use crate::tune::Trial;
-use crate::{Again, Checked, Error, ImportFiles, Options, Stage, Target, TrainOptions};
+use crate::{
+    Again, BenchOptions, Checked, Error, ImportFiles, Options, Stage, StepCost, Target, TrainOptions,
+};
 use args::{Args, Command, Format, Shared};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
@@ -129,6 +132,25 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             emit(&file, &options(&shared)?, stage, target, arch.as_deref(), dir.as_deref())?;
             done
         }
+        Command::Bench { file, step: _, samples, json, turns } => {
+            let mut device = crate::device(shared.device, shared.threads)?;
+            let how = BenchOptions { samples, ..BenchOptions::default() };
+            let mut lines = std::io::stdin().lines();
+            let mut told = |cost: StepCost| {
+                let line = || serde_json::to_string(&cost).expect("a cost is plain data") + "\n";
+                print(&if json { line() } else { cost.text() }).ok()?;
+                if turns { lines.next()?.ok()?.trim().parse().ok() } else { None }
+            };
+            crate::bench_in_turns(&file, &options(&shared)?, &mut *device, &how, &mut told)?;
+            done
+        }
+        Command::Profile { file, steps, json } => {
+            let mut device = crate::device(shared.device, shared.threads)?;
+            let profile = crate::profile(&file, &options(&shared)?, &mut *device, steps)?;
+            let line = || serde_json::to_string(&profile).expect("a profile is plain data") + "\n";
+            print(&if json { line() } else { profile.text() })?;
+            done
+        }
         Command::Schema { file } => {
             let schema = crate::schema_of(&file, &options(&shared)?)?;
             println!("{}", serde_json::to_string_pretty(&schema).expect("a schema is plain data"));
@@ -207,14 +229,6 @@ fn warn(checked: &Checked, format: Format) {
 fn say(line: &str, format: Format) {
     if format == Format::Human {
         println!("{line}");
-    }
-}
-
-fn plural(n: usize, what: &str) -> String {
-    match n {
-        0 => format!("no {what}s"),
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
     }
 }
 
