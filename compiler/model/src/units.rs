@@ -3,7 +3,8 @@
 //! A unit is a product of powers of the fields' units, each of which stands for itself: `mm/h` is no quotient. The unit of a result
 //! follows from how it would change if the fields were told in other units: if twice as large values make a root mean
 //! square twice as large, it is in their unit. So no function is listed here; an op's defining value says it all. A factor
-//! that is a written number may be a conversion: what it makes has no unit that we know. No unit is ever a guess.
+//! that is a written number may be a conversion: what it makes has no unit that we know. Data in units that we do not know are in nameless
+//! ones: weights without a unit cancel out of a weighted mean. No unit is ever a guess.
 use crate::elab::{Elab, FrameKind};
 use crate::value::Tensor;
 use std::collections::BTreeMap;
@@ -24,8 +25,21 @@ pub(crate) enum Unit {
     Known(Powers),
 }
 
-/// Exponents, multiples of 1/12, by the text of the unit.
-pub(crate) type Powers = BTreeMap<Arc<str>, f64>;
+/// Exponents, multiples of 1/12.
+pub(crate) type Powers = BTreeMap<Measure, f64>;
+
+/// A unit that is no product.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Measure {
+    /// As a field says it.
+    Named(Arc<str>),
+    /// That of an input, which nobody said.
+    Input(usize),
+    /// That of a value, whatever it may be: in the entry's graph (level 0), or in what follows a metric's sums (1).
+    Value { level: usize, node: usize },
+    /// Tried out.
+    Guess(usize),
+}
 
 /// What is known of the values that metrics are made of.
 #[derive(Default)]
@@ -44,19 +58,31 @@ impl Unit {
         Unit::Known(Powers::new())
     }
 
-    fn one(text: &str) -> Unit {
-        Unit::Known(Powers::from([(text.into(), 1.0)]))
+    fn one(measure: Measure) -> Unit {
+        Unit::Known(Powers::from([(measure, 1.0)]))
+    }
+
+    /// Whether it is known down to its names.
+    fn is_named(&self) -> bool {
+        match self {
+            Unit::Unknown => false,
+            Unit::Open => true,
+            Unit::Known(powers) => powers.keys().all(|unit| matches!(unit, Measure::Named(_))),
+        }
     }
 
     /// `mm/h`, `(mm/h)^2`, `K s^-1`. `None`: it is a plain number, or not known.
     pub(crate) fn text(&self) -> Option<String> {
         let Unit::Known(powers) = self else { return None };
-        let factor = |(unit, power): (&Arc<str>, &f64)| match *power {
-            1.0 => unit.to_string(),
-            power if unit.chars().all(char::is_alphanumeric) => format!("{unit}^{power}"),
-            power => format!("({unit})^{power}"),
+        let factor = |(unit, power): (&Measure, &f64)| {
+            let Measure::Named(unit) = unit else { return None };
+            Some(match *power {
+                1.0 => unit.to_string(),
+                power if unit.chars().all(char::is_alphanumeric) => format!("{unit}^{power}"),
+                power => format!("({unit})^{power}"),
+            })
         };
-        let factors: Vec<String> = powers.iter().map(factor).collect();
+        let factors: Vec<String> = powers.iter().map(factor).collect::<Option<_>>()?;
         (!factors.is_empty()).then(|| factors.join(" "))
     }
 }
@@ -65,19 +91,20 @@ impl Elab<'_> {
     /// The units of values of the entry's graph, or of what follows a metric's sums.
     pub(crate) fn units(&self, values: &[Tensor]) -> Vec<Unit> {
         let entry = self.frames[0].builder.graph();
-        let inputs: Vec<Unit> = self.inputs.iter().map(|(role, _)| self.unit_of_input(role)).collect();
+        let inputs = self.inputs.iter().enumerate();
+        let inputs: Vec<Unit> = inputs.map(|(i, (role, _))| self.unit_of_input(i, role)).collect();
         let quantities = &self.quantities;
         let same = |level: usize| -> Vec<(NodeId, NodeId)> {
             let here = quantities.same.iter().filter(|(a, b)| (a.level, b.level) == (level, level));
             here.map(|(a, b)| (a.node, b.node)).collect()
         };
-        let entry = units_of(&entry, &inputs, &same(0), &quantities.outputs);
+        let entry = units_of((&entry, 0), &inputs, &same(0), &quantities.outputs);
         let finish = match self.frames.get(1) {
             Some(frame) => match &frame.kind {
                 FrameKind::Finish(partials) => {
                     let partial = |output: &usize| entry[self.outputs[*output].0.index()].clone();
                     let inputs: Vec<Unit> = partials.iter().map(partial).collect();
-                    units_of(&frame.builder.graph(), &inputs, &same(1), &[])
+                    units_of((&frame.builder.graph(), 1), &inputs, &same(1), &[])
                 }
                 FrameKind::Entry | FrameKind::Scan(_) => vec![],
             },
@@ -87,13 +114,17 @@ impl Elab<'_> {
             0 => entry[value.node.index()].clone(),
             _ => finish.get(value.node.index()).cloned().unwrap_or(Unit::Unknown),
         };
-        values.iter().map(of).collect()
+        let named = |unit: Unit| if unit.is_named() { unit } else { Unit::Unknown };
+        values.iter().map(of).map(named).collect()
     }
 
-    fn unit_of_input(&self, role: &InputRole) -> Unit {
+    fn unit_of_input(&self, input: usize, role: &InputRole) -> Unit {
         match role {
             InputRole::Valid | InputRole::Mask { .. } => Unit::number(),
-            InputRole::Slab { slab, .. } => self.unit_of_slab(*slab),
+            InputRole::Slab { slab, .. } => match self.unit_of_slab(*slab) {
+                Unit::Unknown => Unit::one(Measure::Input(input)),
+                unit => unit,
+            },
             InputRole::Param(_) | InputRole::Named { .. } => Unit::Unknown,
         }
     }
@@ -106,14 +137,14 @@ impl Elab<'_> {
             (FieldOrigin::Fit { fit }, _) => data.fits.get(*fit).map_or(Unit::Unknown, |f| f.unit.clone()),
             (_, None) => Unit::Unknown,
             (_, Some("" | "1")) => Unit::number(),
-            (_, Some(text)) => Unit::one(text),
+            (_, Some(text)) => Unit::one(Measure::Named(text.into())),
         }
     }
 }
 
-/// The unit of each node; operands precede their node.
+/// The unit of each node of a graph at its level; operands precede their node. Unknown is only what follows from weights.
 fn units_of(
-    graph: &Graph,
+    (graph, level): (&Graph, usize),
     inputs: &[Unit],
     same: &[(NodeId, NodeId)],
     outputs: &[(NodeId, Unit)],
@@ -148,13 +179,15 @@ fn units_of(
             }
             _ => Unit::Unknown,
         };
-        if unit == Unit::Unknown {
+        if !unit.is_named() {
             let known = same.iter().find(|(value, of)| value.index() == i && of.index() < i);
             let output = || outputs.iter().find(|(value, _)| value.index() == i);
-            unit = match known {
-                Some((_, of)) => units[of.index()].clone(),
-                None => output().map_or(Unit::Unknown, |(_, unit)| unit.clone()),
-            };
+            let told = known.map(|(_, of)| &units[of.index()]).or_else(|| output().map(|(_, unit)| unit));
+            unit = told.cloned().unwrap_or(unit);
+        }
+        let is_input = matches!(node.op, Op::Input { .. });
+        if unit == Unit::Unknown && !is_input && node.args.iter().all(|a| units[a.index()] != Unit::Unknown) {
+            unit = Unit::one(Measure::Value { level, node: i });
         }
         units.push(unit);
     }
@@ -207,7 +240,7 @@ fn elementwise(op: Scalar, args: &[Operand]) -> Unit {
         };
         measured(op, args, &args.iter().enumerate().map(power).collect::<Vec<_>>())
     };
-    let any = |name: &str| Powers::from([(name.into(), 1.0)]);
+    let any = |guess: usize| Powers::from([(Measure::Guess(guess), 1.0)]);
     if open.is_empty() {
         return with(&[]);
     }
@@ -217,11 +250,11 @@ fn elementwise(op: Scalar, args: &[Operand]) -> Unit {
     });
     match others.next() {
         // It must be the other's, for with any of its own the op would make no sense.
-        Some(other) if with(&[any("?")]) == Unit::Unknown => with(std::slice::from_ref(other)),
+        Some(other) if with(&[any(0)]) == Unit::Unknown => with(std::slice::from_ref(other)),
         Some(_) => Unit::Unknown,
-        None if open.len() > 1 && with(&[any("?"), any("!")]) != Unit::Unknown => Unit::Unknown,
-        None => match with(&[any("?")]) {
-            Unit::Known(powers) if powers == any("?") => Unit::Open,
+        None if open.len() > 1 && with(&[any(0), any(1)]) != Unit::Unknown => Unit::Unknown,
+        None => match with(&[any(0)]) {
+            Unit::Known(powers) if powers == any(0) => Unit::Open,
             Unit::Known(powers) if powers.is_empty() => Unit::number(),
             _ => Unit::Unknown,
         },
@@ -238,7 +271,7 @@ const ROUNDING: f64 = 1e-9;
 /// The powers of the result's unit, from those of the operands: it changes by a fixed factor when they are told in other units.
 fn measured(op: Scalar, args: &[Operand], powers: &[Powers]) -> Unit {
     let mut result = Powers::new();
-    let mut units: Vec<&Arc<str>> = powers.iter().flat_map(BTreeMap::keys).collect();
+    let mut units: Vec<&Measure> = powers.iter().flat_map(BTreeMap::keys).collect();
     units.sort();
     units.dedup();
     if !units.is_empty() && is_conversion(op, args) {

@@ -61,6 +61,13 @@ fn a_metric_has_the_unit_of_what_it_is_computed_of() {
         ("mean(out.out - sample.rain, over: axes(sample.rain) - row)", rain),
         ("mean(sample.rain, weight: sample.warmth)", rain),
         ("mean(sample.warmth, weight: past)", Some("K")),
+        // Whatever the weights are in, it cancels out.
+        ("rmse(out.out, sample.rain, weight: sample.level)", rain),
+        ("rmse(out.out, sample.rain, weight: cos(radians(sample.level)))", rain),
+        ("mean(sample.warmth, weight: exp(sample.rain))", Some("K")),
+        ("sum(sample.level * sample.warmth) / sum(sample.level)", Some("K")),
+        ("sum(sample.level * sample.warmth)", None),
+        ("mean(sample.level)", None),
         // With the units of two it makes no sense.
         ("rmse(sample.rain, sample.warmth)", None),
         ("mean(out.out)", None),
