@@ -48,7 +48,8 @@ pub fn panels(epochs: &[EpochScores]) -> Vec<Panel> {
     }
     let mut panels = vec![Panel { title: "loss".into(), curves: loss }];
     for metric in metrics.iter().filter(|m| m.name != "loss" && m.number().is_some()) {
-        let title = metric.unit.clone().unwrap_or_else(|| "metrics".into());
+        let no_unit = if metric.name.starts_with("loss.") { "terms of the loss" } else { "metrics" };
+        let title = metric.unit.clone().unwrap_or_else(|| no_unit.into());
         match panels[1..].iter_mut().find(|p| p.title == title) {
             Some(panel) => panel.curves.push(valid(&metric.name)),
             None => panels.push(Panel { title, curves: vec![valid(&metric.name)] }),
@@ -91,16 +92,22 @@ impl Panel {
             .with_x_axis_min(1.0)
             .with_x_axis_max(last)
             .with_x_tick_step(compute_tick_step(1.0, last, TICKS).round().max(1.0))
+            .with_y_tick_format(TickFormat::Custom(Arc::new(label)))
             .with_legend_box(false);
         let low = points().map(|p| p.1).fold(f64::INFINITY, f64::min);
         let high = points().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
         // Logarithmic where positive values span more than a factor of 20.
         if low > 0.0 && high > 20.0 * low {
-            let label = |x: f64| if (1e-3..1e5).contains(&x) { format!("{x}") } else { format!("{x:e}") };
-            return layout.with_log_y().with_y_tick_format(TickFormat::Custom(Arc::new(label)));
+            return layout.with_log_y();
         }
         layout
     }
+}
+
+/// A tick's value, without the rounding of how it was reached.
+fn label(x: f64) -> String {
+    let digits = format!("{x:.6e}").parse().unwrap_or(x);
+    if x == 0.0 || (1e-4..1e5).contains(&x.abs()) { format!("{digits}") } else { format!("{digits:e}") }
 }
 
 impl Curve {
@@ -162,6 +169,19 @@ mod tests {
         }
         assert!(text.contains("csi &amp; more") && !text.contains("NaN"), "{text}");
         assert_eq!(text, svg(&panels));
+    }
+
+    #[test]
+    fn ticks_are_plain_numbers() {
+        let told = [
+            (0.005, "0.005"),
+            (0.1 + 0.2, "0.3"),
+            (-2.0, "-2"),
+            (0.0, "0"),
+            (2e-5, "2e-5"),
+            (1.5e6, "1.5e6"),
+        ];
+        told.into_iter().for_each(|(x, text)| assert_eq!(label(x), text));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use colorous::Gradient;
 use gif::{Encoder, Frame, Repeat};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// One picture: rows from the top.
 #[derive(Clone, PartialEq, Debug)]
@@ -19,10 +20,21 @@ pub struct Image {
 pub struct Film {
     /// What the model was given; may be empty.
     pub past: Vec<Image>,
+    /// Whether that is what is forecast.
+    pub kind: Kind,
     /// What came then; at least one image.
     pub truth: Vec<Image>,
     /// As many as `truth`.
     pub forecast: Vec<Image>,
+}
+
+/// What the past is beside the truth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The same quantity: one scale for both.
+    Same,
+    /// Another one, with a scale of its own.
+    Other,
 }
 
 /// Panels are enlarged by whole factors to about this height.
@@ -74,8 +86,10 @@ struct Stage {
     panel: (usize, usize),
     width: usize,
     height: usize,
-    low: f32,
-    high: f32,
+    /// Least and largest value of what the model was given.
+    past: (f32, f32),
+    /// The same of the truth.
+    values: (f32, f32),
     error: f32,
 }
 
@@ -84,7 +98,13 @@ impl Stage {
         let image = film.truth.first().expect("a film has a frame");
         let zoom = (HEIGHT / image.rows.max(image.cols)).max(1);
         let panel = (image.cols * zoom, image.rows * zoom);
-        let (low, high) = extremes(film.past.iter().chain(&film.truth));
+        let (past, values) = match film.kind {
+            Kind::Same => {
+                let both = extremes(film.past.iter().chain(&film.truth));
+                (both, both)
+            }
+            Kind::Other => (extremes(film.past.iter()), extremes(film.truth.iter())),
+        };
         let errors = film.truth.iter().zip(&film.forecast).flat_map(|(t, f)| difference(t, f));
         let error = errors.filter(|e| e.is_finite()).fold(0.0, |m: f32, e| m.max(e.abs()));
         Stage {
@@ -92,8 +112,8 @@ impl Stage {
             panel,
             width: 3 * (panel.0 + MARGIN) + 2 * SCALE + MARGIN,
             height: TITLE + panel.1 + FOOT,
-            low,
-            high: if high > low { high } else { low + 1.0 },
+            past,
+            values,
             error: if error > 0.0 { error } else { 1.0 },
         }
     }
@@ -103,10 +123,12 @@ impl Stage {
         let mut canvas = Canvas { width: self.width, pixels: vec![WHITE; self.width * self.height] };
         let lefts = [MARGIN, 2 * MARGIN + self.panel.0, 3 * MARGIN + 2 * self.panel.0 + SCALE];
         let step = i.checked_sub(film.past.len());
+        let shown = if step.is_none() { self.past } else { self.values };
+        let colours = |image: &Image| value_colours(image, shown);
         match step {
             None => {
                 canvas.text(lefts[0], 6, &format!("PAST {}/{}", i + 1, film.past.len()), INK);
-                self.image(&mut canvas, lefts[0], &self.value_colours(&film.past[i]), film.past[i].cols);
+                self.image(&mut canvas, lefts[0], &colours(&film.past[i]), film.past[i].cols);
                 canvas.text(lefts[1], 6, "FORECAST", GREY);
                 canvas.text(lefts[2], 6, "ERROR", GREY);
                 for left in &lefts[1..] {
@@ -116,23 +138,18 @@ impl Stage {
             Some(step) => {
                 let (truth, forecast) = (&film.truth[step], &film.forecast[step]);
                 canvas.text(lefts[0], 6, &format!("TRUTH +{}", step + 1), INK);
-                self.image(&mut canvas, lefts[0], &self.value_colours(truth), truth.cols);
+                self.image(&mut canvas, lefts[0], &colours(truth), truth.cols);
                 canvas.text(lefts[1], 6, "FORECAST", INK);
-                self.image(&mut canvas, lefts[1], &self.value_colours(forecast), forecast.cols);
+                self.image(&mut canvas, lefts[1], &colours(forecast), forecast.cols);
                 canvas.text(lefts[2], 6, "ERROR", INK);
                 let errors: Vec<u8> = difference(truth, forecast).map(|e| self.error_colour(e)).collect();
                 self.image(&mut canvas, lefts[2], &errors, truth.cols);
             }
         }
-        self.scale(&mut canvas, lefts[1] + self.panel.0 + 6, VALUES, self.low, self.high);
+        self.scale(&mut canvas, lefts[1] + self.panel.0 + 6, VALUES, shown.0, shown.1);
         self.scale(&mut canvas, lefts[2] + self.panel.0 + 6, ERRORS, -self.error, self.error);
         self.progress(&mut canvas, film, i);
         canvas.pixels
-    }
-
-    fn value_colours(&self, image: &Image) -> Vec<u8> {
-        let share = |x: f32| (x - self.low) / (self.high - self.low);
-        image.values.iter().map(|x| colour(VALUES, share(*x))).collect()
     }
 
     fn error_colour(&self, error: f32) -> u8 {
@@ -219,10 +236,19 @@ fn difference(truth: &Image, forecast: &Image) -> impl Iterator<Item = f32> {
     truth.values.iter().zip(&forecast.values).map(|(t, f)| f - t)
 }
 
+/// The second is larger than the first.
 fn extremes<'a>(images: impl Iterator<Item = &'a Image>) -> (f32, f32) {
     let values = images.flat_map(|i| &i.values).copied().filter(|x| x.is_finite());
     let (low, high) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
-    if low <= high { (low, high) } else { (0.0, 1.0) }
+    match low.partial_cmp(&high) {
+        Some(Ordering::Less) => (low, high),
+        Some(Ordering::Equal) => (low, low + 1.0),
+        _ => (0.0, 1.0),
+    }
+}
+
+fn value_colours(image: &Image, (low, high): (f32, f32)) -> Vec<u8> {
+    image.values.iter().map(|x| colour(VALUES, (x - low) / (high - low))).collect()
 }
 
 fn colour((first, count): (usize, usize), share: f32) -> u8 {
@@ -308,7 +334,8 @@ mod tests {
         let path = |n: usize, drift: f32| {
             (0..n).map(|t| blob(8.0 + 2.0 * t as f32 + drift, 10.0 + t as f32)).collect()
         };
-        let mut film = Film { past: path(4, 0.0), truth: path(4, 8.0), forecast: path(4, 6.5) };
+        let mut film =
+            Film { past: path(4, 0.0), kind: Kind::Same, truth: path(4, 8.0), forecast: path(4, 6.5) };
         film.truth[0].values[0] = f32::NAN;
         let bytes = film.encode().unwrap();
         if let Some(folder) = std::env::var_os("STMC_PICTURES") {
@@ -331,7 +358,7 @@ mod tests {
     #[test]
     fn an_image_without_contrast_is_no_problem() {
         let flat = Image { rows: 300, cols: 2, values: vec![3.0; 600] };
-        let film = Film { past: vec![], truth: vec![flat.clone()], forecast: vec![flat] };
+        let film = Film { past: vec![], kind: Kind::Other, truth: vec![flat.clone()], forecast: vec![flat] };
         assert!(film.encode().unwrap().starts_with(b"GIF89a"));
     }
 }

@@ -4,13 +4,14 @@
 //! the sample as `sample.<name>`. Programs without it have no film.
 use crate::error::Result;
 use crate::feed::{self, Data};
-use crate::film::{Film, Image};
+use crate::film::{Film, Image, Kind};
 use crate::folder;
 use crate::score::Score;
 use crate::session::{Moment, Session};
 use crate::state::State;
 use crate::tensor::Tensor;
 use crate::train::restore_fits;
+use std::collections::BTreeSet;
 use std::path::Path;
 use stmc_data::Position;
 use stmc_ir::module::{InputRole, OutputRole};
@@ -93,6 +94,7 @@ fn compose(shown: &[Shown<'_>], inputs: &[String], samples: usize) -> Option<Fil
         });
         return Some(Film {
             past: past.map_or(vec![], |p| p.frames(sample)),
+            kind: if past.is_some_and(|p| p.is_like(truth)) { Kind::Same } else { Kind::Other },
             truth: truth.frames(sample),
             forecast: output.frames(sample),
         });
@@ -116,6 +118,14 @@ impl Layout {
 impl Shown<'_> {
     fn shape(&self) -> Vec<(&str, usize)> {
         self.dims.iter().map(|d| (&d.axis[..], d.extent)).collect()
+    }
+
+    /// Whether both have the same axes; there may be more time in one. Where one has channels, its first is likely something else.
+    fn is_like(&self, other: &Shown<'_>) -> bool {
+        let axes = |s: &Shown<'_>| -> BTreeSet<String> {
+            s.dims.iter().map(|d| d.axis.to_string()).filter(|a| a != "time").collect()
+        };
+        axes(self) == axes(other)
     }
 
     /// Images are two axes; a third, or `time`, gives the frames; of `channel` the first is shown. `None`: no images.
@@ -183,8 +193,16 @@ mod tests {
         ];
         let film = compose(&all, &["sample.past".into()], 2).unwrap();
         assert_eq!(film.past, [Image { rows: 2, cols: 2, values: vec![104.0, 105.0, 106.0, 107.0] }]);
-        assert_eq!(film.truth.len(), 3);
+        assert_eq!((film.truth.len(), film.kind), (3, Kind::Same));
         assert_eq!(film.forecast[1].values, [16.0, 17.0, 18.0, 19.0]);
+        let channels = [("batch", 3), ("time", 4), ("channel", 2), ("row", 2), ("col", 2)];
+        let rain = [
+            shown("out.rain", &dims(1), |i| i as f32),
+            shown("sample.past", &channels, |i| i as f32),
+            shown("sample.rain", &dims(1), |i| i as f32),
+        ];
+        let film = compose(&rain, &["sample.past".into()], 2);
+        assert_eq!(film.map(|f| (f.past.len(), f.kind)), Some((4, Kind::Other)));
         assert_eq!(compose(&all[..1], &[], 2), None);
         let without_truth = [shown("out.forecast", &dims(3), lively), shown("sample.past", &dims(3), lively)];
         assert_eq!(compose(&without_truth, &["sample.past".into()], 2), None);
