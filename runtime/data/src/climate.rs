@@ -3,7 +3,8 @@
 //!
 //! C dT/dt = Q (1 - albedo) - (A + B T) + D ∇²T + forcing + weather
 //!
-//! The Laplacian leaves out that circles are shorter towards the poles. Members differ in their weather alone.
+//! The Laplacian leaves out that circles are shorter towards the poles. Rain is today's, and what a warmer world makes of it: wetter where it is wet
+//! (Held & Soden 2006), in proportion to the warming of the globe (Santer et al. 1990). Members differ in their weather alone.
 use crate::draw::Draw;
 use crate::generate::{Generated, Made, arguments};
 use crate::maths::{Waves, cosine, log, sine};
@@ -22,6 +23,12 @@ const TRANSPORT: f64 = 0.6;
 const CAPACITY: [f64; 2] = [0.8, 4.5];
 /// Standard deviation of the weather's flux, W/m².
 const WEATHER: f64 = 6.0;
+/// Standard deviation of a month's rain, as a share of what is usual.
+const SHOWERS: f64 = 0.05;
+/// What a degree adds to the vapour that the air holds (Clausius & Clapeyron), and to the rain of the whole globe, which the balance of energy
+/// holds back (Held & Soden 2006), as shares.
+const VAPOUR: f64 = 0.07;
+const GLOBAL_RAIN: f64 = 0.02;
 /// Years before the first month, so that the climate is in balance then.
 const BEFORE: usize = 30;
 
@@ -194,10 +201,11 @@ impl Climate {
 
     /// Temperature and rain of all members of a scenario, over member, time, latitude and longitude.
     fn runs(&self, scenario: usize) -> (Vec<f32>, Vec<f32>) {
-        let start = self.balanced();
+        let today = self.balanced();
+        let usual: Vec<Vec<f64>> = today.iter().enumerate().map(|(m, t)| self.usual_rain(m, t)).collect();
         let (mut tas, mut pr) = (vec![], vec![]);
         for member in 0..self.members {
-            let mut state = start.clone();
+            let mut state = today[11].clone();
             for month in 0..self.months {
                 let number = (scenario * self.members + member) * self.months + month;
                 let wet = self.weather("climate rain", number);
@@ -205,22 +213,46 @@ impl Climate {
                 let heat = self.weather("climate heat", number);
                 flux.iter_mut().zip(&heat).for_each(|(flux, weather)| *flux += WEATHER * weather);
                 self.advance(&mut state, &flux, month);
+                tas.extend(state.iter().map(|t| *t as f32));
                 let so2 = self.aerosol(0, &SCENARIOS[scenario], month);
-                for (i, t) in state.iter().enumerate() {
-                    tas.push(*t as f32);
-                    pr.push(rain(self.lat[i / self.lon.len()], month, *t, so2[i], wet[i]) as f32);
-                }
+                let warming = self.globe(&state) - self.globe(&today[month % 12]);
+                let usual = &usual[month % 12];
+                let everywhere = self.globe(usual);
+                pr.extend((0..usual.len()).map(|i| {
+                    // Where more falls than elsewhere, vapour comes together, and brings what warm air holds more of.
+                    let more = VAPOUR * (usual[i] - everywhere) + GLOBAL_RAIN * everywhere;
+                    let rain = (usual[i] + warming * more) * (1.0 - 0.25 * so2[i]) * (1.0 + SHOWERS * wet[i]);
+                    rain.max(0.0) as f32
+                }));
             }
         }
         (tas, pr)
     }
 
-    /// The state after many years of today's emissions.
-    fn balanced(&self) -> Vec<f64> {
+    /// Temperatures of each calendar month after many years of today's emissions.
+    fn balanced(&self) -> Vec<Vec<f64>> {
         let mut state: Vec<f64> = vec![288.0; self.capacity.len()];
         let none = vec![0.0; state.len()];
-        (0..12 * BEFORE).for_each(|month| self.advance(&mut state, &none, month));
-        state
+        let mut months = (0..12 * BEFORE).map(|month| {
+            self.advance(&mut state, &none, month);
+            state.clone()
+        });
+        months.by_ref().take(12 * (BEFORE - 1)).for_each(drop);
+        months.collect()
+    }
+
+    /// Rain of a calendar month under clean air, mm/day.
+    fn usual_rain(&self, month: usize, tas: &[f64]) -> Vec<f64> {
+        let rain = |(i, t): (usize, &f64)| rain(self.lat[i / self.lon.len()], month, *t);
+        tas.iter().enumerate().map(rain).collect()
+    }
+
+    /// The mean over the globe.
+    fn globe(&self, field: &[f64]) -> f64 {
+        let widths = || self.lat.iter().map(|lat| width(*lat));
+        let circles = field.chunks_exact(self.lon.len()).map(|circle| circle.iter().sum::<f64>());
+        circles.zip(widths()).map(|(sum, width)| sum * width).sum::<f64>()
+            / (widths().sum::<f64>() * self.lon.len() as f64)
     }
 
     /// A month of the balance, in steps short enough that heat does not overshoot.
@@ -302,8 +334,8 @@ fn albedo(lat: f64, t: f64) -> f64 {
     0.3 + 0.08 * (3.0 * x * x - 1.0) / 2.0 + 0.2 * ((266.0 - t) / 12.0).clamp(0.0, 1.0)
 }
 
-/// Rain in mm/day: a belt that follows the sun, two belts of storms, more where it is warm, less where there are aerosols.
-fn rain(lat: f64, month: usize, t: f64, so2: f64, weather: f64) -> f64 {
+/// Rain of a place in mm/day: a belt that follows the sun, two belts of storms, more where it is warm.
+fn rain(lat: f64, month: usize, t: f64) -> f64 {
     let hill = |centre: f64, half: f64| {
         let r = (lat - centre) / half;
         let inside = (1.0 - r * r).max(0.0);
@@ -311,6 +343,5 @@ fn rain(lat: f64, month: usize, t: f64, so2: f64, weather: f64) -> f64 {
     };
     let season = -cosine(year(month));
     let mean = 0.4 + 6.5 * hill(8.0 * season, 25.0) + 2.2 * (hill(45.0, 28.0) + hill(-45.0, 28.0));
-    let warm = (1.0 + 0.07 * (t - 288.0) / (1.0 + (t - 288.0).abs() / 20.0)).max(0.1);
-    (mean * warm * (1.0 - 0.25 * so2) * (1.0 + 0.08 * weather)).max(0.0)
+    mean * (1.0 + VAPOUR * (t - 288.0) / (1.0 + (t - 288.0).abs() / 20.0)).max(0.1)
 }
