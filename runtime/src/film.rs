@@ -15,6 +15,14 @@ pub struct Image {
     pub values: Vec<f32>,
 }
 
+impl Image {
+    /// The last row first.
+    pub fn turned(&self) -> Image {
+        let values = self.values.chunks_exact(self.cols).rev().flatten().copied().collect();
+        Image { rows: self.rows, cols: self.cols, values }
+    }
+}
+
 /// What a film shows. All images have one size.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Film {

@@ -46,10 +46,12 @@ pub fn load_kept(session: &mut Session<'_>, run: &Path) -> Result<State> {
     Ok(kept.state)
 }
 
-/// The liveliest sample of the first batch of a part. `None`: the model forecasts no images, or the part is empty.
+/// The liveliest sample of the batch in the middle of a part, north at the top. `None`: the model forecasts no images, or the part is empty.
 pub fn film(session: &mut Session<'_>, data: &Data, part: &str, step: u64) -> Result<Option<Film>> {
     let Some(feed) = feed::evaluation(session, data, "show", part)? else { return Ok(None) };
-    if feed.stream(Position::default(), 1).next(session)?.is_none() {
+    // Not the last, which may be filled up.
+    let middle = Position { epoch: 0, batch: feed.batches().saturating_sub(1) / 2 };
+    if feed.stream(middle, 1).next(session)?.is_none() {
         return Ok(None);
     }
     session.run(feed.entry, Moment::evaluation(step))?;
@@ -68,8 +70,11 @@ pub fn film(session: &mut Session<'_>, data: &Data, part: &str, step: u64) -> Re
         entry.inputs.iter().filter_map(|port| name(&port.role)).collect()
     });
     let samples = feed.samples().min(session.at(feed.entry).batch);
-    Ok(compose(&shown, &inputs, samples))
+    Ok(compose(&shown, &inputs, samples, &|axis| LATITUDE.contains(&axis) && data.set.grows(axis)))
 }
+
+/// Names of the axis from south to north: where its coordinates grow, the first row is the southernmost.
+const LATITUDE: [&str; 2] = ["lat", "latitude"];
 
 /// A tensor that `show` gave.
 struct Shown<'a> {
@@ -78,8 +83,13 @@ struct Shown<'a> {
     tensor: Tensor,
 }
 
-/// Looks for an output and the part of the sample that it forecasts.
-fn compose(shown: &[Shown<'_>], inputs: &[String], samples: usize) -> Option<Film> {
+/// Looks for an output and the part of the sample that it forecasts. The rows of an axis that goes upwards are turned around.
+fn compose(
+    shown: &[Shown<'_>],
+    inputs: &[String],
+    samples: usize,
+    upwards: &dyn Fn(&str) -> bool,
+) -> Option<Film> {
     let parts = || shown.iter().filter(|s| s.name.starts_with("sample."));
     for output in shown.iter().filter(|s| s.name.starts_with("out.")) {
         let same_name = format!("sample.{}", &output.name["out.".len()..]);
@@ -92,11 +102,16 @@ fn compose(shown: &[Shown<'_>], inputs: &[String], samples: usize) -> Option<Fil
             inputs.iter().any(|i| i == s.name)
                 && s.layout().is_some_and(|l| l.image_axes(&s.dims) == image_axes)
         });
+        let is_upwards = upwards(image_axes[0].0);
+        let frames = |s: &Shown<'_>| -> Vec<Image> {
+            let frames = s.frames(sample).into_iter();
+            frames.map(|frame| if is_upwards { frame.turned() } else { frame }).collect()
+        };
         return Some(Film {
-            past: past.map_or(vec![], |p| p.frames(sample)),
+            past: past.map_or(vec![], frames),
             kind: if past.is_some_and(|p| p.is_like(truth)) { Kind::Same } else { Kind::Other },
-            truth: truth.frames(sample),
-            forecast: output.frames(sample),
+            truth: frames(truth),
+            forecast: frames(output),
         });
     }
     None
@@ -191,7 +206,8 @@ mod tests {
             shown("sample.past", &dims(1), |i| 100.0 + i as f32),
             shown("sample.future", &dims(3), lively),
         ];
-        let film = compose(&all, &["sample.past".into()], 2).unwrap();
+        let down = |_: &str| false;
+        let film = compose(&all, &["sample.past".into()], 2, &down).unwrap();
         assert_eq!(film.past, [Image { rows: 2, cols: 2, values: vec![104.0, 105.0, 106.0, 107.0] }]);
         assert_eq!((film.truth.len(), film.kind), (3, Kind::Same));
         assert_eq!(film.forecast[1].values, [16.0, 17.0, 18.0, 19.0]);
@@ -201,10 +217,13 @@ mod tests {
             shown("sample.past", &channels, |i| i as f32),
             shown("sample.rain", &dims(1), |i| i as f32),
         ];
-        let film = compose(&rain, &["sample.past".into()], 2);
+        let film = compose(&rain, &["sample.past".into()], 2, &down);
         assert_eq!(film.map(|f| (f.past.len(), f.kind)), Some((4, Kind::Other)));
-        assert_eq!(compose(&all[..1], &[], 2), None);
+        assert_eq!(compose(&all[..1], &[], 2, &down), None);
+        let film = compose(&all, &["sample.past".into()], 2, &|axis| axis == "row").unwrap();
+        assert_eq!(film.past[0].values, [106.0, 107.0, 104.0, 105.0]);
+        assert_eq!(film.forecast[1].values, [18.0, 19.0, 16.0, 17.0]);
         let without_truth = [shown("out.forecast", &dims(3), lively), shown("sample.past", &dims(3), lively)];
-        assert_eq!(compose(&without_truth, &["sample.past".into()], 2), None);
+        assert_eq!(compose(&without_truth, &["sample.past".into()], 2, &down), None);
     }
 }

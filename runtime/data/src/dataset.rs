@@ -33,6 +33,18 @@ impl Dataset {
         &self.plan
     }
 
+    /// Whether an axis has coordinates, numbers that grow from step to step.
+    pub fn grows(&self, axis: &str) -> bool {
+        let coordinates = |field: &Field| {
+            let FieldOrigin::Source { source, variable } = &field.origin else { return None };
+            let at = field.axes.iter().position(|(name, _)| name == axis)?;
+            let axis = &self.sources[*source].variable(variable)?.axes[at];
+            axis.coordinates.as_ref()?.values(axis.extent)
+        };
+        let values = self.plan.fields.iter().find_map(coordinates);
+        values.is_some_and(|values| values.windows(2).all(|w| w[0] < w[1]))
+    }
+
     /// Gives a fitted field its values, row-major in the order of its axes. Once, before the field is read.
     pub fn set_fit(&self, field: usize, values: &[f32]) {
         let Field { name, origin, axes, .. } = &self.plan.fields[field];
