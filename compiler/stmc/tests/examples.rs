@@ -3,9 +3,11 @@ mod common;
 
 use common::{folder, repository, succeeds, text};
 
-/// Files, their models, what makes the training short, and numbers of which the first has to be larger: a score and its baseline, or a baseline
-/// and the error.
-const EXAMPLES: &[(&str, &str, &[&str], &[(&str, &str)])] = &[
+/// Two numbers of the test part, of which the first has to be larger: a score and its baseline, or a baseline and the error.
+type Order = (&'static str, &'static str);
+
+/// Files, their models, what makes the training short, and what has to come out.
+const EXAMPLES: &[(&str, &str, &[&str], &[Order])] = &[
     ("heartbeat/cnn_gru.stm", "BeatSeries", SERIES, &[("recall", "nearest_recall")]),
     ("heartbeat/cnn_2d.stm", "BeatImage", BEATS, &[("recall", "nearest_recall")]),
     ("heartbeat/transformer.stm", "BeatTokens", BEATS, &[("recall", "nearest_recall")]),
