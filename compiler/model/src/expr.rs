@@ -140,7 +140,7 @@ impl<'a> Elab<'a> {
             let diagnostic = Diagnostic::new(Code::E0401, span, message);
             return self.error(diagnostic.help(format!("`out.{name}` or `sample.{name}`")));
         }
-        let library = library_module(name);
+        let library = crate::library::holder(name);
         if let (Some(help), None) = (habits::of_name(name), library) {
             let message = format!("there is no `{name}` here");
             return self.error(Diagnostic::new(Code::E0104, span, message).help(help));
@@ -581,14 +581,4 @@ impl<'a> Elab<'a> {
         }
         Err(self.error(diagnostic))
     }
-}
-
-/// The library module that declares a name.
-fn library_module(name: &str) -> Option<&'static str> {
-    crate::library::modules().find(|path| {
-        let text = crate::library::module(path).expect("modules are there");
-        ["fn", "layer", "schedule", "optimizer"]
-            .iter()
-            .any(|word| text.contains(&format!("\n{word} {name}(")))
-    })
 }

@@ -27,3 +27,13 @@ pub fn modules() -> impl Iterator<Item = &'static str> {
 pub(crate) fn file_name(path: &str) -> String {
     format!("{}.stm", path.replace('.', "/"))
 }
+
+/// The module that declares a name.
+pub(crate) fn holder(name: &str) -> Option<&'static str> {
+    let declares = |text: &str| {
+        ["fn", "layer", "schedule", "optimizer"]
+            .iter()
+            .any(|word| text.contains(&format!("\n{word} {name}(")))
+    };
+    MODULES.iter().find(|(_, text)| declares(text)).map(|(path, _)| *path)
+}

@@ -1,6 +1,6 @@
 //! Loads a file with its imports and says what every top-level name stands for. Nothing is evaluated yet.
 use crate::choice::Choice;
-use crate::{library, names};
+use crate::{habits, library, names};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -380,8 +380,12 @@ fn lookup(
     if found.is_none() {
         let message = format!("there is no `{}` in this module", name.text);
         let mut diagnostic = Diagnostic::new(Code::E0410, name.span, message);
-        if let Some(near) = names::did_you_mean(&name.text, own[target].keys().map(|k| k.as_ref())) {
+        if let Some(holder) = library::holder(&name.text) {
+            diagnostic = diagnostic.help(format!("it is in `{holder}`: `use {holder}.{}`", name.text));
+        } else if let Some(near) = names::did_you_mean(&name.text, own[target].keys().map(|k| k.as_ref())) {
             diagnostic = diagnostic.help_at(name.span, near);
+        } else if let Some(help) = habits::of_name(&name.text) {
+            diagnostic = diagnostic.help(help);
         }
         diagnostics.push(diagnostic);
     }
