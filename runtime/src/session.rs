@@ -3,7 +3,6 @@ use crate::error::{Result, RunError};
 use crate::init;
 use crate::schedules::Schedules;
 use crate::tensor::{Named, Tensor};
-use std::collections::BTreeMap;
 use stmc_ir::device::Scalars;
 use stmc_ir::program::{Buffer, BufferId, Entry};
 use stmc_ir::{Device, Module, Program};
@@ -38,8 +37,8 @@ pub struct Session<'a> {
     pub seed: u64,
     /// Variables of run-time scalars.
     pub schedules: Schedules,
-    /// The host's copies of buffers that it writes.
-    memory: BTreeMap<BufferId, Vec<u32>>,
+    /// Where the host puts together what it writes.
+    scratch: Vec<u32>,
 }
 
 impl<'a> Session<'a> {
@@ -52,7 +51,7 @@ impl<'a> Session<'a> {
     ) -> Result<Session<'a>> {
         device.load(program)?;
         let schedules = Schedules::new(module);
-        let mut session = Session { module, program, device, seed, schedules, memory: BTreeMap::new() };
+        let mut session = Session { module, program, device, seed, schedules, scratch: vec![] };
         for param in &program.params {
             let shape: Vec<usize> = program.buffer(param.buffer).dims.iter().map(|d| d.extent).collect();
             let values = init::values(&param.init, seed, &param.path, &shape);
@@ -62,6 +61,7 @@ impl<'a> Session<'a> {
                 session.write(average, &bits)?;
             }
         }
+        session.scratch = vec![]; // as large as the largest weight
         Ok(session)
     }
 
@@ -95,14 +95,13 @@ impl<'a> Session<'a> {
         f: impl FnOnce(&Buffer, &mut [u32]) -> Result<()>,
     ) -> Result<()> {
         let shape = self.program.buffer(buffer);
-        if !self.memory.contains_key(&buffer) {
-            let mut memory = vec![0; shape.len];
-            self.device.read(buffer, &mut memory)?;
-            self.memory.insert(buffer, memory);
+        self.scratch.resize(shape.len, 0);
+        // Between the tensor's elements there may be others: they stay.
+        if shape.count() < shape.len {
+            self.device.read(buffer, &mut self.scratch)?;
         }
-        let memory = self.memory.get_mut(&buffer).expect("it was just made");
-        f(shape, memory)?;
-        Ok(self.device.write(buffer, memory)?)
+        f(shape, &mut self.scratch)?;
+        Ok(self.device.write(buffer, &self.scratch)?)
     }
 
     /// Runs an entry.

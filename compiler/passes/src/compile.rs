@@ -43,7 +43,11 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
     }
     let mut program = lowerer.program;
     program.params = weights.params;
-    plan::place(&mut program);
+    let lasting = |role: &InputRole| match (role, &module.data) {
+        (InputRole::Slab { slab, .. }, Some(data)) => !data.slabs[*slab].is_moved(),
+        _ => false,
+    };
+    plan::place(&mut program, &lasting);
     verify::program(&program);
     program
 }

@@ -1,36 +1,40 @@
-//! Memory: places every buffer in one arena. Buffers that live within one run share memory where their lives do not overlap; state,
-//! inputs, outputs, halos and constants keep their own.
+//! Memory: places every buffer in one arena. Buffers that live within one run share memory where their lives do not overlap, and so do the
+//! inputs of entries that are written anew before each of their runs; state, other inputs, outputs, halos and constants keep their own.
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use stmc_ir::Program;
-use stmc_ir::program::{BufferId, BufferKind, Step};
+use stmc_ir::module::InputRole;
+use stmc_ir::program::{BufferId, BufferKind, Entry, Step};
 
 /// Elements: 64 bytes.
 const ALIGN: usize = 16;
 
-/// When a buffer is used: first and last position in the order of the steps of all entries.
-type Life = (usize, usize);
+/// First and last position in the order of the steps of all entries.
+type Span = (usize, usize);
+/// When a buffer is used.
+type Life = Vec<Span>;
 
 /// Before: buffers without places. After: places and the arena's size; `verify_lives` has proven that no two live at once in one place.
-pub(crate) fn place(program: &mut Program) {
-    let lives = lives(program);
+/// `lasting`: inputs that are written once for all runs.
+pub(crate) fn place(program: &mut Program, lasting: &dyn Fn(&InputRole) -> bool) {
+    let lives = lives(program, lasting);
     let roots =
         (0..program.buffers.len()).map(BufferId::from_index).filter(|b| program.buffer(*b).parent.is_none());
-    let (mut temporaries, lasting): (Vec<BufferId>, Vec<BufferId>) =
-        roots.partition(|b| program.buffer(*b).kind == BufferKind::Temp);
-    // Lasting buffers first, at the bottom; then the largest temporaries, each at the lowest place that is free during its life.
-    temporaries.sort_by_key(|b| (Reverse(program.buffer(*b).len), *b));
+    let passes = |b: &BufferId| program.buffer(*b).kind == BufferKind::Temp || lives.contains_key(b);
+    let (mut passing, lasting): (Vec<BufferId>, Vec<BufferId>) = roots.partition(passes);
+    // Lasting buffers first, at the bottom; then the largest others, each at the lowest place that is free during its life.
+    passing.sort_by_key(|b| (Reverse(program.buffer(*b).len), *b));
     let mut end = 0;
     for b in lasting {
         program.buffers[b.index()].place = end;
         end += program.buffer(b).len.next_multiple_of(ALIGN);
     }
     let mut placed: Vec<(usize, usize, Life)> = vec![];
-    for b in temporaries {
+    for b in passing {
         let len = program.buffer(b).len.next_multiple_of(ALIGN);
         // A temporary that no step uses has no life; it still gets an address.
-        let life = lives.get(&b).copied().unwrap_or((0, 0));
-        let place = lowest(&placed, life, len, end);
+        let life = lives.get(&b).cloned().unwrap_or_default();
+        let place = lowest(&placed, &life, len, end);
         placed.push((place, place + len, life));
         program.buffers[b.index()].place = place;
     }
@@ -38,9 +42,12 @@ pub(crate) fn place(program: &mut Program) {
     verify_lives(program, &lives);
 }
 
-fn lowest(placed: &[(usize, usize, Life)], life: Life, len: usize, bottom: usize) -> usize {
-    let mut taken: Vec<(usize, usize)> =
-        placed.iter().filter(|p| p.2.0 <= life.1 && life.0 <= p.2.1).map(|p| (p.0, p.1)).collect();
+fn meet(a: &Life, b: &Life) -> bool {
+    a.iter().any(|x| b.iter().any(|y| x.0 <= y.1 && y.0 <= x.1))
+}
+
+fn lowest(placed: &[(usize, usize, Life)], life: &Life, len: usize, bottom: usize) -> usize {
+    let mut taken: Vec<Span> = placed.iter().filter(|p| meet(&p.2, life)).map(|p| (p.0, p.1)).collect();
     taken.sort_unstable();
     let mut at = bottom;
     for (start, end) in taken {
@@ -52,18 +59,44 @@ fn lowest(placed: &[(usize, usize, Life)], life: Life, len: usize, bottom: usize
     at
 }
 
-/// Lives of temporaries. A buffer used inside and outside a loop lives as long as the whole loop.
-fn lives(program: &Program) -> BTreeMap<BufferId, Life> {
-    let mut lives = BTreeMap::new();
+/// Lives of temporaries and of inputs that are written before each run. A buffer used inside and outside a loop lives as long as the
+/// whole loop.
+fn lives(program: &Program, lasting: &dyn Fn(&InputRole) -> bool) -> BTreeMap<BufferId, Life> {
+    let mut spans = BTreeMap::new();
     let mut clock = 0;
     // What the host writes before or reads after a run is not a temporary, so entries do not meet.
+    let mut times = vec![];
     for entry in &program.entries {
-        scan(program, &entry.steps, &mut clock, &mut lives);
+        let start = clock + 1;
+        scan(program, &entry.steps, &mut clock, &mut spans);
+        clock += 1;
+        times.push((start, clock));
     }
+    let is_temporary = |b: &BufferId| program.buffer(*b).kind == BufferKind::Temp;
+    spans.retain(|b, _| is_temporary(b));
+    let mut lives: BTreeMap<BufferId, Life> = spans.into_iter().map(|(b, span)| (b, vec![span])).collect();
+    // An entry without inputs (an update) may run between two runs with one batch.
+    let reads = |entry: &Entry| !entry.inputs.is_empty();
+    let between =
+        program.entries.iter().zip(&times).filter(|(entry, _)| !reads(entry)).map(|(_, time)| *time);
+    let between: Vec<Span> = between.collect();
+    let ports =
+        program.entries.iter().zip(&times).flat_map(|(e, time)| e.inputs.iter().map(move |p| (p, *time)));
+    let mut kept = BTreeSet::new();
+    for (port, time) in ports {
+        let root = program.root(port.buffer).0;
+        if lasting(&port.role) || program.buffer(root).kind != BufferKind::Input {
+            kept.insert(root);
+        }
+        let life: &mut Life = lives.entry(root).or_default();
+        life.push(time);
+        life.extend(&between);
+    }
+    lives.retain(|b, _| !kept.contains(b));
     lives
 }
 
-fn scan(program: &Program, steps: &[Step], clock: &mut usize, lives: &mut BTreeMap<BufferId, Life>) {
+fn scan(program: &Program, steps: &[Step], clock: &mut usize, lives: &mut BTreeMap<BufferId, Span>) {
     for (n, step) in steps.iter().enumerate() {
         *clock += 1;
         for b in step.bindings() {
@@ -97,19 +130,19 @@ fn used(program: &Program, steps: &[Step]) -> BTreeSet<BufferId> {
     buffers
 }
 
-/// Panics if two temporaries overlap in place and in time.
+/// Panics if two buffers overlap in place and in time.
 fn verify_lives(program: &Program, lives: &BTreeMap<BufferId, Life>) {
-    let all: Vec<(BufferId, Life)> = lives
-        .iter()
-        .map(|(b, l)| (*b, *l))
-        .filter(|(b, _)| program.buffer(*b).kind == BufferKind::Temp)
-        .collect();
+    let all: Vec<(&BufferId, &Life)> = lives.iter().collect();
     for (n, (a, first)) in all.iter().enumerate() {
         for (b, second) in &all[n + 1..] {
-            let (x, y) = (program.buffer(*a), program.buffer(*b));
+            let (x, y) = (program.buffer(**a), program.buffer(**b));
             let apart = x.place + x.len <= y.place || y.place + y.len <= x.place;
-            let never = first.1 < second.0 || second.1 < first.0;
-            assert!(apart || never, "buffers `{}` and `{}` live at once in one place", x.name, y.name);
+            assert!(
+                apart || !meet(first, second),
+                "buffers `{}` and `{}` live at once in one place",
+                x.name,
+                y.name
+            );
         }
     }
 }
