@@ -227,7 +227,7 @@ fn order(w: &mut Writer, x: &[&str]) -> String {
 }
 
 /// x with 11 binary digits. No operator of ONNX has this format, but f16 has as many between 1 and 2. What is below the normal
-/// numbers stays as it is.
+/// numbers is a whole number of steps of 2^-136.
 fn tf32(w: &mut Writer, x: &[&str]) -> String {
     let x = x[0];
     let size = w.call("Abs", &[x]);
@@ -240,5 +240,17 @@ fn tf32(w: &mut Writer, x: &[&str]) -> String {
     let fraction = w.call("Div", &[x, &exact]);
     let rounded = w.through(&fraction, element::FLOAT16);
     let rounded = w.call("Mul", &[&rounded, &exact]);
-    w.call("Where", &[&usual, &rounded, x])
+    let small = w.call("Less", &[&size, &normal]);
+    // 2^136 is beyond f32.
+    let power = |w: &mut Writer, x: &str, exponent: i32| {
+        let factor = w.number(2f32.powi(exponent));
+        w.call("Mul", &[x, &factor])
+    };
+    let steps = power(w, x, 100);
+    let steps = power(w, &steps, 36);
+    let steps = w.call("Round", &[&steps]);
+    let tiny = power(w, &steps, -36);
+    let tiny = power(w, &tiny, -100);
+    let rest = w.call("Where", &[&small, &tiny, x]);
+    w.call("Where", &[&usual, &rounded, &rest])
 }
