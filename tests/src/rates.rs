@@ -6,7 +6,7 @@ use stmc_runtime::{Moment, Named};
 /// A program that trains for 200 epochs of one update each.
 pub fn module(schedule: &str) -> Module {
     let text = format!(
-        "use std.schedule.{{linear, exponential, step_decay, cosine, polynomial, cosine_hard_restarts, cosine_cycles, one_cycle, plateau, warmup_decay, noam}}
+        "use std.schedule.{{linear, exponential, step_decay, cosine, polynomial, cosine_hard_restarts, cosine_cycles, one_cycle, plateau, warmup_decay, noam, approach}}
 use std.optim.Sgd
 use std.loss.mse
 use std.metric.r2

@@ -49,4 +49,17 @@ fn schedules_rise_and_fall_by_their_formulas() {
     let at = |n: f64| 0.25 * n.powf(-0.5).min(n * 40f64.powf(-1.5));
     let expected: Vec<f64> = (1..=200).map(|n| at(f64::from(n))).collect();
     assert_eq!(compare("noam", &found, &expected), Ok(()));
+    let found =
+        rates(&module("approach(from: 2, to: 1, start: 50 steps, scale: 10 steps, end: 90 steps)"), &[]);
+    let at = |t: f64| {
+        if t < 50.0 {
+            2.0
+        } else if t < 90.0 {
+            1.0 + (-(t - 50.0) / 10.0).exp()
+        } else {
+            1.0
+        }
+    };
+    let expected: Vec<f64> = (0..200).map(|t| at(f64::from(t))).collect();
+    assert_eq!(compare("approach", &found, &expected), Ok(()));
 }

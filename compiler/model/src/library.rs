@@ -9,6 +9,7 @@ const MODULES: &[(&str, &str)] = &[
     ("std.metric", include_str!("../../../stdlib/metric.stm")),
     ("std.nn", include_str!("../../../stdlib/nn.stm")),
     ("std.optim", include_str!("../../../stdlib/optim.stm")),
+    ("std.perceptual", include_str!("../../../stdlib/perceptual.stm")),
     ("std.recurrent", include_str!("../../../stdlib/recurrent.stm")),
     ("std.schedule", include_str!("../../../stdlib/schedule.stm")),
 ];
