@@ -156,6 +156,42 @@ fn a_run_begins_with_given_weights() {
     assert!(error.to_string().contains("`none` is not there"), "{error}");
 }
 
+/// A weight for each place, and one for all.
+const PLACES: &str = "
+let frames = 1
+model Places(past: f32[time, row, col]) -> { forecast: f32[time, row, col] } {
+    param usual: [row: past.row, col: past.col] ~ 0
+    param gain: [] ~ 1
+    { forecast: gain * past + usual }
+}
+train Places on radar { loss = mse(forecast, future), optimizer = { \"usual\": frozen, \"*\": Sgd(lr: 0.1) }, batch = 4, steps = 2 }
+";
+
+#[test]
+fn weights_of_another_grid_are_named_and_can_be_drawn_anew() {
+    let folder = place("grids");
+    let file = write(&folder, PLACES);
+    let small = folder.join("small");
+    train(&file, &small, &[]);
+    let wide = "radar.from=storms(size: 16, length: 4, count: 20, seed: 1)";
+    let set = options(&[wide, "train.start=\"small\""]);
+    let told = TrainOptions { out: Some(folder.join("wide")), ..TrainOptions::default() };
+    let error = good(stmc::compile_file(&file, &set)).train(&mut Interpreter::default(), &told);
+    let error = error.expect_err("a weight does not fit").to_string();
+    let words = "`usual` is [row: 16, col: 16] in the model, [8, 8] in the file: it belongs to a grid whose `row` is not 16; `draw = [\"usual\"]`";
+    assert!(error.contains(words), "{error}");
+    // The others are taken, as the message says.
+    let again = good(stmc::Again::open(&small, None, &[]));
+    let weights = folder.join("small.safetensors");
+    good(stmc::export(&again, stmc::Format::Safetensors, &weights));
+    let map = folder.join("map.toml");
+    std::fs::write(&map, "draw = [\"usual\"]").unwrap();
+    let files = stmc::ImportFiles { torch: weights, map: Some(map), out: Some(folder.join("imported")) };
+    let compiled = good(stmc::compile_file(&file, &options(&[wide])));
+    let adopted = good(compiled.import(&mut Interpreter::default(), &files));
+    assert_eq!((adopted.taken, adopted.drawn), (1, vec!["usual".to_string()]));
+}
+
 /// Asks for an interrupt in the n-th run of an entry.
 struct Interrupting {
     device: Interpreter,
@@ -262,6 +298,92 @@ fn phases_go_on_with_the_weights_and_resume_bit_for_bit() {
         let found = good(stmc::predict(&again, &mut Interpreter::default(), &vec![("past".into(), past)]));
         assert_eq!(found[0].1.shape, [2, 3, 8, 8]);
     }
+}
+
+/// A forecaster that reads its past mixed with what it said itself. What it is shown is drawn for each sample and each step.
+const SHOWN: &str = "
+use std.schedule.approach
+let frames = 3
+model Shown(past: f32[time, row, col], future: f32[time: 3, row, col]) -> { forecast: f32[time: 3, row, col], shown: f32[time: 3, row, col] } {
+    param gain: [] ~ 0.9
+    let share = SCHEDULE
+    let run = scan frame in future along time {
+        carry guess = past[time: 0]
+        let keep = if training then bernoulli(share, like: frame[row: 0, col: 0]) else 0
+        guess' = gain * (keep * frame + (1 - keep) * guess)
+        yield stack(guess', keep + 0 * frame, along: kind)
+    }
+    { forecast: run[kind: 0], shown: run[kind: 1] }
+}
+train Shown on radar {
+    loss      = { error: mse(forecast, future), shown: mean(shown) + 0 * mean(forecast), apart: mean((shown - mean(shown, over: (row, col))) ^ 2) + 0 * mean(forecast),
+                  times: mean((shown - mean(shown, over: time)) ^ 2) + 0 * mean(forecast) }
+    optimizer = Sgd(lr: 0.01)
+    batch     = 12
+    epochs    = 40
+    seed      = 4
+}
+";
+
+#[test]
+fn the_truth_is_shown_less_and_less_or_more_and_more_by_sample_and_step() {
+    type Formula = fn(f64) -> f64;
+    let rates: [(&str, Formula); 2] = [
+        ("linear(from: 1, to: 0, over: 20 steps)", |t| (1.0 - t / 20.0).max(0.0)),
+        ("approach(start: 10 steps, scale: 5 steps, end: 30 steps)", |t| match t {
+            t if t < 10.0 => 0.5,
+            t if t < 30.0 => 1.0 - 0.5 * (-(t - 10.0) / 5.0).exp(),
+            _ => 1.0,
+        }),
+    ];
+    for (n, (schedule, rate)) in rates.into_iter().enumerate() {
+        let folder = place(&format!("shown{n}"));
+        let text = SHOWN.replace("SCHEDULE", schedule);
+        let run = folder.join("run");
+        train(&write(&folder, &text), &run, &[]);
+        let lines: Vec<_> = log(&run).into_iter().filter(|l| l["epoch"].is_u64()).collect();
+        assert_eq!(lines.len(), 40);
+        let (mut drawn, mut expected, mut mixed) = (0.0, 0.0, 0);
+        for (t, line) in lines.iter().enumerate() {
+            let share = rate(t as f64);
+            let term = |name: &str| line["terms"][name].as_f64().expect("it is logged");
+            let found = term("shown");
+            // Of 36 draws, four deviations.
+            let deviation = (share * (1.0 - share) / 36.0).sqrt();
+            assert!((found - share).abs() <= 4.0 * deviation + 1e-6, "update {t}: {found}, not {share}");
+            assert_eq!(term("apart"), 0.0, "a frame is shown whole or not at all");
+            mixed += usize::from(term("times") > 0.0);
+            (drawn, expected) = (drawn + found, expected + share);
+        }
+        assert!(f64::abs(drawn - expected) < 2.0, "{drawn} of {expected}");
+        assert!(mixed > 10, "steps of a sample are drawn apart");
+    }
+}
+
+#[test]
+fn batches_add_up_to_an_update_and_gradients_are_cut_by_value() {
+    let folder = place("accumulated");
+    let file = write(&folder, &GROW.replace("RESET", "[]").replace("phases    =", "// "));
+    let weights = |name: &str, set: &[&str]| {
+        let run = folder.join(name);
+        train(&file, &run, set);
+        let saved = folder::load(&run, Mark::Last).unwrap().unwrap();
+        (saved.state.step, scalars(&saved.weights).iter().map(|w| w.1).collect::<Vec<_>>())
+    };
+    // The mean over a batch is the mean of the means over its halves.
+    let sgd = "train.optimizer=Sgd(lr: 0.01)";
+    let whole = weights("whole", &[sgd, "train.batch=6"]);
+    let halves = weights("halves", &[sgd, "train.batch=3", "train.accumulate=2"]);
+    assert_eq!((whole.0, halves.0), (4, 4));
+    assert!(whole.1.iter().zip(&halves.1).all(|(a, b)| (a - b).abs() < 1e-6), "{whole:?}, {halves:?}");
+    assert_ne!(whole.1, [1.0, 0.1]);
+    // Gradients of 3 and 4, each cut to 0.5; the rates are 0.1 and 1.
+    let file = write(&folder, PULL);
+    let run = folder.join("cut");
+    train(&file, &run, &["train.clip=value(0.5)", "train.steps=1"]);
+    let saved = folder::load(&run, Mark::Last).unwrap().unwrap();
+    let found: Vec<f32> = scalars(&saved.weights).iter().map(|w| w.1).collect();
+    assert!(found.iter().zip([3.0, 0.95, 1.5]).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
 }
 
 const TWO: &str = "
