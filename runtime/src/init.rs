@@ -8,7 +8,7 @@ use stmc_ir::philox::{key, philox};
 pub(crate) fn values(init: &Init, seed: u64, path: &str, shape: &[usize]) -> Vec<f32> {
     let count = shape.iter().product();
     let values = match init {
-        Init::Fill(x) => vec![*x; count],
+        Init::Fill(x) => return vec![*x as f32; count],
         // `low + (high - low) * u` may round up to `high` in f32, which is as good a sample as any.
         Init::Uniform { low, high } => {
             drawn(seed, path, count, |bits| low + (high - low) * fraction(bits[0]))

@@ -73,6 +73,9 @@ impl CpuDevice {
     }
 
     fn unload(&mut self) {
+        // Its memory first: the next program wants as much.
+        self.loaded.arena = Memory::new(0);
+        self.loaded.work = Work::new(&[], 1);
         self.loaded.kernels.clear();
         if let Some(compiler) = self.compiler.take() {
             // SAFETY: the kernels that held its code are gone.

@@ -1,10 +1,10 @@
-//! Memory: places every buffer in one arena. Buffers that live within one run share memory where their lives do not overlap, and so do the
-//! inputs of entries that are written anew before each of their runs; state, other inputs, outputs, halos and constants keep their own.
+//! Memory: places every buffer in one arena. Buffers that live within one run share memory where their lives do not overlap; so do what the
+//! host writes before each run of an entry and what it reads right after. State, inputs that are written once, halos and constants keep their own.
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use stmc_ir::Program;
-use stmc_ir::module::InputRole;
-use stmc_ir::program::{BufferId, BufferKind, Entry, Step};
+use stmc_ir::module::{InputRole, OutputRole};
+use stmc_ir::program::{BufferId, BufferKind, Step};
 
 /// Elements: 64 bytes.
 const ALIGN: usize = 16;
@@ -59,7 +59,7 @@ fn lowest(placed: &[(usize, usize, Life)], life: &Life, len: usize, bottom: usiz
     at
 }
 
-/// Lives of temporaries and of inputs that are written before each run. A buffer used inside and outside a loop lives as long as the
+/// Lives of temporaries, of inputs that are written before each run, and of outputs. A buffer used inside and outside a loop lives as long as the
 /// whole loop.
 fn lives(program: &Program, lasting: &dyn Fn(&InputRole) -> bool) -> BTreeMap<BufferId, Life> {
     let mut spans = BTreeMap::new();
@@ -75,23 +75,24 @@ fn lives(program: &Program, lasting: &dyn Fn(&InputRole) -> bool) -> BTreeMap<Bu
     let is_temporary = |b: &BufferId| program.buffer(*b).kind == BufferKind::Temp;
     spans.retain(|b, _| is_temporary(b));
     let mut lives: BTreeMap<BufferId, Life> = spans.into_iter().map(|(b, span)| (b, vec![span])).collect();
-    // An entry without inputs (an update) may run between two runs with one batch.
-    let reads = |entry: &Entry| !entry.inputs.is_empty();
-    let between =
-        program.entries.iter().zip(&times).filter(|(entry, _)| !reads(entry)).map(|(_, time)| *time);
-    let between: Vec<Span> = between.collect();
-    let ports =
-        program.entries.iter().zip(&times).flat_map(|(e, time)| e.inputs.iter().map(move |p| (p, *time)));
+    // An update may run between two runs with one batch, and before the loss is read.
+    let between = program.entries.iter().zip(&times).filter(|(entry, _)| entry.inputs.is_empty());
+    let between: Vec<Span> = between.map(|(_, time)| *time).collect();
     let mut kept = BTreeSet::new();
-    for (port, time) in ports {
-        let root = program.root(port.buffer).0;
-        if lasting(&port.role) || program.buffer(root).kind != BufferKind::Input {
-            kept.insert(root);
+    for (entry, time) in program.entries.iter().zip(times) {
+        let trains = entry.outputs.iter().any(|port| matches!(port.role, OutputRole::Loss { .. }));
+        let inputs = entry.inputs.iter().map(|port| (port.buffer, lasting(&port.role)));
+        for (buffer, lasts) in inputs.chain(entry.outputs.iter().map(|port| (port.buffer, false))) {
+            let root = program.root(buffer).0;
+            if lasts || !matches!(program.buffer(root).kind, BufferKind::Input | BufferKind::Output) {
+                kept.insert(root);
+            }
+            let life: &mut Life = lives.entry(root).or_default();
+            life.push(time);
+            life.extend(between.iter().filter(|_| trains));
         }
-        let life: &mut Life = lives.entry(root).or_default();
-        life.push(time);
-        life.extend(&between);
     }
+    // An output may be a piece of the state.
     lives.retain(|b, _| !kept.contains(b));
     lives
 }
