@@ -60,6 +60,8 @@ impl<'a> Elab<'a> {
             .label(right.span, right.value.kind());
         if matches!(left.value, Value::LayerDecl(..) | Value::Layer(_) | Value::Fn(_) | Value::Builtin(_)) {
             diagnostic = diagnostic.help("apply it first: `x |> f`");
+        } else if matches!((op, &left.value), (BinaryOp::Mul, Value::List(_))) {
+            diagnostic = diagnostic.help("so many of them: `[for i in 0 .. n => …]`");
         }
         self.error(diagnostic)
     }

@@ -210,6 +210,17 @@ impl<'a> Elab<'a> {
                     let diagnostic = Diagnostic::new(Code::E0403, expr.span, message);
                     Err(self.error(diagnostic.help("axes have names and no order: `over: time`")))
                 }
+                Value::Str(name) => {
+                    let message = "this is a string, but an axis is needed here";
+                    let diagnostic = Diagnostic::new(Code::E0403, expr.span, message);
+                    let diagnostic = diagnostic.help(format!("an axis has no quotes: `{name}`"));
+                    Err(self.error(diagnostic.fix(expr.span, &*name)))
+                }
+                Value::List(_) => {
+                    let message = "this is a list, but an axis is needed here";
+                    let diagnostic = Diagnostic::new(Code::E0403, expr.span, message);
+                    Err(self.error(diagnostic.help("several axes stand in parentheses: `(row, col)`")))
+                }
                 other => Err(self.wrong_kind(&other, "an axis", expr.span)),
             },
         }

@@ -387,10 +387,16 @@ impl<'a> Elab<'a> {
             (TypeKind::Static(StaticType::Int), Value::Float(x)) if x.fract() == 0.0 => {
                 diagnostic.help(format!("a whole number has no point: `{x}`"))
             }
-            (TypeKind::Static(StaticType::Int | StaticType::Float), Value::Str(text))
+            (TypeKind::Static(StaticType::Int | StaticType::Float | StaticType::Rate), Value::Str(text))
                 if text.parse::<f64>().is_ok() =>
             {
                 diagnostic.help(format!("a number has no quotes: `{text}`"))
+            }
+            (TypeKind::Static(StaticType::Int | StaticType::Float), Value::List(_)) => {
+                diagnostic.help("each value of a list: `[for x in list => …]`; by axis: `{ row: 3, col: 3 }`")
+            }
+            (TypeKind::Static(StaticType::Rate), Value::Schedule(decl, _)) => {
+                diagnostic.help(format!("with its settings: `{}(…)`", decl.name.text))
             }
             (TypeKind::List(_), value) if value.number().is_some() => diagnostic.help("a list has brackets: `[8]`"),
             _ => diagnostic,
@@ -572,7 +578,10 @@ impl<'a> Elab<'a> {
             return self.emit(Op::Gather(Gather { axis }), &[tensor, index], span);
         }
         let message = format!("an index is i32, this is {}", dtype.name());
-        let help = "`i32(round(i))` is the nearest step; `interpolate` looks between steps";
+        let help = match dtype {
+            stmc_ir::DType::Bool => "`i32(x)` is 1 where it holds",
+            _ => "`i32(round(i))` is the nearest step; `interpolate` looks between steps",
+        };
         Err(self.error(Diagnostic::new(Code::E0408, span, message).help(help)))
     }
 
@@ -607,7 +616,8 @@ impl<'a> Elab<'a> {
         let (start, end) = (from_end(range.0.unwrap_or(0)), from_end(range.1.unwrap_or(n)));
         if start < 0 || end > n {
             let message = format!("{start} .. {end} leaves {what}, which has {extent} steps");
-            return Err(self.fail(Code::E0208, span, message));
+            let help = format!("all of it is `0 .. {extent}`");
+            return Err(self.error(Diagnostic::new(Code::E0208, span, message).help(help)));
         }
         if start >= end {
             return Err(self.fail(
@@ -699,7 +709,13 @@ impl<'a> Elab<'a> {
             }
             other => {
                 let message = format!("{} has no `{}`", other.kind(), name.text);
-                Err(self.fail(Code::E0403, name.span, message))
+                let diagnostic = Diagnostic::new(Code::E0403, name.span, message);
+                Err(self.error(match other {
+                    Value::Layer(_) | Value::LayerDecl(..) => {
+                        diagnostic.help("a layer is applied: `x |> layer`")
+                    }
+                    _ => diagnostic,
+                }))
             }
         }
     }

@@ -343,7 +343,9 @@ impl<'a> Elab<'a> {
                     let Some((_, value)) = entries.iter().find(|(n, _)| *n == field.name.text) else {
                         let message = format!("the body gives no `{}`", field.name.text);
                         let diagnostic = Diagnostic::new(Code::E0504, span, message);
-                        return Err(self.error(diagnostic.label(field.span, "declared here")));
+                        let given = entries.iter().map(|(n, _)| n.as_ref());
+                        let help = crate::names::near_or_all(&field.name.text, "it gives", given);
+                        return Err(self.error(diagnostic.label(field.span, "declared here").help(help)));
                     };
                     out.push((
                         field.name.text.clone(),
@@ -369,7 +371,12 @@ impl<'a> Elab<'a> {
                 let dims = self.dims(shape, scope)?;
                 self.check_result_dims(tensor, &dims, signature, ty.span, span).map(Value::Tensor)
             }
-            (TypeKind::Record(_), other) => Err(self.wrong_kind(&other, "a record", span)),
+            (TypeKind::Record(fields), other) => {
+                let message = format!("this is {}, but a record is needed here", other.kind());
+                let form: Vec<String> = fields.iter().map(|f| format!("{}: …", f.name.text)).collect();
+                let help = format!("write `{{ {} }}`", form.join(", "));
+                Err(self.error(Diagnostic::new(Code::E0403, span, message).help(help)))
+            }
             (_, value) => Ok(value),
         }
     }
@@ -462,6 +469,12 @@ impl<'a> Elab<'a> {
             ));
         } else if let [extra] = extra {
             diagnostic = diagnostic.help(self.one_axis_less(ty, *extra, what));
+        } else if !extra.is_empty() {
+            let names: Vec<String> = extra.iter().map(|a| self.axis_name(*a)).collect();
+            let names = names.join(", ");
+            diagnostic = diagnostic.help(format!(
+                "reduce them (`mean(x, over: ({names}))`), or declare that the {what} gives them"
+            ));
         }
         self.error(diagnostic)
     }

@@ -17,6 +17,12 @@ pub(super) fn explain(s: &Site) -> Option<Diagnostic> {
         range_of_values,
         equals_for_comparison,
         part_without_colon,
+        loop_after_value,
+        colon_in_loop,
+        scan_without_axis,
+        parameter_without_values,
+        grouped_digits,
+        bare_value,
     ];
     all.iter().find_map(|explain| explain(s))
 }
@@ -139,5 +145,80 @@ fn part_without_colon(s: &Site) -> Option<Diagnostic> {
         s.at(&name, format!("`:` is missing after `{}`", name.text))
             .help(format!("write `{}: …`", name.text))
             .fix(end, ":")
+    })
+}
+
+/// `[f(x) for x in list]`
+fn loop_after_value(s: &Site) -> Option<Diagnostic> {
+    let after = s.previous().is_some_and(|t| t.ends_operand());
+    (s.found.text == "for" && s.bracket() == "[" && after)
+        .then(|| s.here("the loop of a list comes first").help("write `[for x in list => …]`"))
+}
+
+/// `[for x in list: f(x)]`
+fn colon_in_loop(s: &Site) -> Option<Diagnostic> {
+    let first = s.open.last().and_then(|i| s.before.get(i + 1))?;
+    let is_loop = s.found.is_sign(":") && s.bracket() == "[" && first.text == "for";
+    is_loop.then(|| {
+        s.here("`=>` stands between a loop and what it gives")
+            .help("write `[for x in list => …]`")
+            .fix(s.span(&s.found), " =>")
+    })
+}
+
+/// `scan frame in past { … }`
+fn scan_without_axis(s: &Site) -> Option<Diagnostic> {
+    let line = s.before.iter().rev().take_while(|t| t.kind != Kind::Newline);
+    let words: Vec<&str> = line.filter(|t| t.kind == Kind::Word).map(|t| t.text).collect();
+    let lacks = words.contains(&"scan") && !words.contains(&"along") && s.found.is_sign("{");
+    lacks.then(|| {
+        let at = s.previous().map_or(s.found.start, |t| t.end());
+        super::misplaced(Span::new(s.source, at - 1, s.found.end()), "along which axis?")
+            .help("write `scan x in xs along time { … }`")
+    })
+}
+
+/// `param scale = zeros(8)`, `param scale: [channel: 8]`
+fn parameter_without_values(s: &Site) -> Option<Diagnostic> {
+    let (start, _) = super::region::statement(s.tokens, s.found.start);
+    let head = s.before.iter().find(|t| t.start >= start && t.kind != Kind::Newline)?;
+    if head.text != "param" || s.bracket() != "{" {
+        return None;
+    }
+    let typed = s.before.iter().any(|t| t.start > head.start && t.is_sign(":"));
+    let help = "write `param scale: [channel: 8] ~ zeros`: its axes, then its first values";
+    match typed {
+        false if s.found.is_sign("=") => Some(s.here("the type of a parameter is missing").help(help)),
+        true if s.wants(Rule::tilde) => {
+            let message = format!("`~` and the first values are missing before {}", s.shown());
+            Some(s.here(message).help(help))
+        }
+        _ => None,
+    }
+}
+
+/// `100,000`
+fn grouped_digits(s: &Site) -> Option<Diagnostic> {
+    let [.., number, comma] = &s.before[..] else { return None };
+    let is_group = s.found.kind == Kind::Number && s.found.text.len() == 3 && number.kind == Kind::Number;
+    (is_group && comma.is_sign(",") && comma.end() == s.found.start && s.bracket() != "[").then(|| {
+        let written = format!("{}_{}", number.text, s.found.text);
+        let place = Span::new(s.source, number.start, s.found.end());
+        super::misplaced(place, "a number has no commas")
+            .help(format!("write `{written}`"))
+            .fix(place, written)
+    })
+}
+
+/// `hidden = [8, 8]` at the top of a file.
+fn bare_value(s: &Site) -> Option<Diagnostic> {
+    let name =
+        if s.begins_statement(0) { s.found } else { s.follows_word().filter(|_| s.begins_statement(1))? };
+    let next = if name == s.found { *s.after.first()? } else { s.found };
+    let is_value = s.block().is_empty() && name.kind == Kind::Word && next.is_sign("=");
+    let word = name.text;
+    is_value.then(|| {
+        s.at(&name, format!("what is `{word}`?"))
+            .help(format!("a setting is `hyper {word}: type = …`, a constant `let {word} = …`"))
     })
 }
