@@ -52,11 +52,33 @@ pub fn compile(module: &Module, gradients: Gradients) -> Program {
     program
 }
 
+/// The entry after the last graph pass of that name; `train` with its gradients, where the passes have made them by then.
+pub fn optimized_until(
+    axes: &SharedAxes,
+    module: &Module,
+    entry: &EntryGraph,
+    gradients: Gradients,
+    last: &str,
+) -> EntryGraph {
+    pipeline::optimize_until(
+        axes,
+        entry,
+        &wanted(module, entry, gradients),
+        rounded(module, entry),
+        Some(last),
+    )
+}
+
+/// Whose precision the products of an entry have. `None`: nothing is rounded.
+fn rounded<'m>(module: &'m Module, entry: &EntryGraph) -> Option<&'m Train> {
+    // What is fitted to the data is no part of the model.
+    module.train.as_ref().filter(|_| !entry.name.starts_with("fit"))
+}
+
 /// The entry after all graph passes; `train` with its gradients.
 pub fn optimized(axes: &SharedAxes, module: &Module, entry: &EntryGraph, gradients: Gradients) -> EntryGraph {
-    // What is fitted to the data is no part of the model.
-    let train = module.train.as_ref().filter(|_| !entry.name.starts_with("fit"));
-    let mut entry = pipeline::optimize(axes, entry, &wanted(module, entry, gradients), train);
+    let mut entry =
+        pipeline::optimize(axes, entry, &wanted(module, entry, gradients), rounded(module, entry));
     entry.graph = split_reductions(axes, &entry.graph);
     verify::graph(&entry.graph, &axes.borrow(), "split_reductions");
     entry

@@ -1,11 +1,14 @@
 //! Looks into the compiler: what each phase made of a file.
-use crate::front::Compiled;
 use crate::{Error, Options};
 use clap::ValueEnum;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use stmc_passes::compile::{Gradients, optimized};
+use stmc_ir::Module;
+use stmc_ir::module::EntryGraph;
+use stmc_passes::compile::{Gradients, optimized, optimized_until};
+use stmc_passes::pipeline::PIPELINE;
+use stmc_passes::rebuild::SharedAxes;
 
 /// A phase whose result can be shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -50,7 +53,10 @@ pub fn emit_stage(path: &Path, options: &Options, stage: Stage) -> Result<String
     let compiled = crate::compile_file(path, options)?;
     Ok(match stage {
         Stage::Ast => unreachable!("handled above"),
-        Stage::Graph => graphs(&compiled),
+        Stage::Graph => {
+            let module = &compiled.checked.module;
+            graphs(module, &|axes, e| optimized(axes, module, e, Gradients::Weights))
+        }
         Stage::Kernels => compiled.program.kernels.iter().map(|k| k.dump() + "\n").collect(),
         Stage::Program => {
             serde_json::to_string_pretty(&compiled.program).expect("a program is plain data") + "\n"
@@ -67,11 +73,26 @@ fn ast(path: &Path) -> Result<String, Error> {
     }
 }
 
-fn graphs(compiled: &Compiled) -> String {
-    let module = &compiled.checked.module;
+/// The tensor graphs after a pass of the pipeline; of several of that name after the last. Or an error that names them all.
+pub fn emit_after(path: &Path, options: &Options, pass: &str) -> Result<String, Error> {
+    if !PIPELINE.iter().any(|p| p.name == pass) {
+        return Err(Error::Usage(format!("there is no pass `{pass}`\n{}", passes())));
+    }
+    let checked = crate::front::check_one(path, options)?;
+    let module = &checked.module;
+    Ok(graphs(module, &|axes, e| optimized_until(axes, module, e, Gradients::Weights, pass)))
+}
+
+/// The passes over graphs in their order, one a line, each with the reason for its place.
+pub fn passes() -> String {
+    let wide = PIPELINE.iter().map(|p| p.name.len()).max().unwrap_or(0);
+    PIPELINE.iter().map(|p| format!("  {:wide$}  {}\n", p.name, p.why)).collect()
+}
+
+fn graphs(module: &Module, pass: &dyn Fn(&SharedAxes, &EntryGraph) -> EntryGraph) -> String {
     let axes = Rc::new(RefCell::new(module.axes.clone()));
     let show = |e| {
-        let entry = optimized(&axes, module, e, Gradients::Weights);
+        let entry = pass(&axes, e);
         format!("entry {}\n{}\n", entry.name, entry.graph.dump(&axes.borrow()))
     };
     module.entries.iter().map(show).collect()

@@ -88,9 +88,14 @@ pub fn check_text(path: impl AsRef<Path>, text: &str, options: &Options) -> Resu
     check(&mut sources, &main, id, &beside(&main), options, Request::Train, Reach::All)
 }
 
+/// Checks the model of a file that is meant.
+pub(crate) fn check_one(path: &Path, options: &Options) -> Result<Checked, Error> {
+    check_for(path, options, Request::Train, Reach::One)
+}
+
 /// Checks and compiles a file for training, evaluation and prediction.
 pub fn compile_file(path: impl AsRef<Path>, options: &Options) -> Result<Compiled, Error> {
-    let checked = check_for(path.as_ref(), options, Request::Train, Reach::One)?;
+    let checked = check_one(path.as_ref(), options)?;
     Ok(Compiled { program: compile(&checked.module, Gradients::Weights), checked })
 }
 

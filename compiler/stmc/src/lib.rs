@@ -25,7 +25,7 @@ pub mod tune;
 
 pub use bench::{BenchOptions, Compiling, MemoryUse, Roof, StepCost, bench, bench_in_turns};
 pub use devices::{DeviceKind, device};
-pub use emit::{Stage, Target, emit_stage, emit_target};
+pub use emit::{Stage, Target, emit_after, emit_stage, emit_target, passes};
 pub use error::Error;
 pub use export::{Format, export};
 pub use front::{Checked, Compiled, Options, check_file, check_text, compile_file, schema_of};

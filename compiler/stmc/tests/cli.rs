@@ -66,6 +66,10 @@ fn every_command_says_something_useful() {
     has(&["schema", &file], &["mm/h", "1000"]);
     has(&["emit", &file, "--stage", "ast"], &["Nowcast"]);
     has(&["emit", &file, "--stage", "graph"], &["entry train", "scan", "dot"]);
+    has(
+        &["emit", &file, "--after", "list"],
+        &["simplify", "autodiff", "from here on gradients are ordinary nodes"],
+    );
     has(&["emit", &file, "--stage", "kernels"], &["parallel"]);
     has(&["emit", &file, "--stage", "program"], &["apply"]);
     has(&["emit", &file, "--target", "clif"], &["function"]);
@@ -307,12 +311,29 @@ model Next(past: f32[time, row, col]) -> { next: f32[row, col, channel: width] }
 }
 
 #[test]
+fn a_graph_is_shown_after_every_pass() {
+    let file = program("tiny.stm");
+    let after = |pass: &str| succeeds(&["emit", &file, "--after", pass]);
+    let passes = after("list");
+    let names: Vec<&str> = passes.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    for pass in &names {
+        assert!(after(pass).contains("entry train"), "{pass}");
+    }
+    assert!(after("autodiff") != after("tape"), "gradients are there");
+    let wrong = stmc(&["emit", &file, "--after", "prun"]);
+    let said = errors(&wrong);
+    assert_eq!(wrong.status.code(), Some(2), "{said}");
+    assert!(said.contains("there is no pass `prun`") && names.iter().all(|n| said.contains(n)), "{said}");
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_refused() {
     for arguments in [
         &["trane"][..],
         &["train"],
         &["explain", "E9999"],
         &["emit", "x.stm", "--stage", "graph", "--target", "clif"],
+        &["emit", "x.stm", "--stage", "ast", "--after", "prune"],
         &["emit", "x.stm", "--target", "clif", "--arch", "sm_90"],
         &["emit", "x.stm", "--target", "cuda", "--arch", "90"],
     ] {

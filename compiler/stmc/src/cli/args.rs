@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 #[derive(ClapArgs, Debug)]
 pub(super) struct Shared {
-    /// Override a hyper, a key of `train`, or where data come from: `frames=3`, `train.batch=8`, `radar.from="rain.npy"`
+    /// Override a hyper, a key of `train`, or where data come from: `frames=3`, `beats.width=3` for a hyper of `beats.stm`, `train.batch=8`, `radar.from="rain.npy"`
     #[arg(long, global = true, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
     /// Which model, where the file has several
@@ -199,14 +199,19 @@ The step runs on the first batch of the train part, again and again. Nothing is 
         json: bool,
     },
     /// Show what a phase of the compiler made of a file
-    #[command(
-        after_help = "Examples:\n  stmc emit nowcast.stm --stage graph\n  stmc emit nowcast.stm --target cuda --arch sm_90 --dir kernels"
-    )]
+    #[command(after_help = "Examples:
+  stmc emit nowcast.stm --stage graph        the tensor graphs after all passes
+  stmc emit nowcast.stm --after autodiff     the same after this pass
+  stmc emit nowcast.stm --after list         the passes in their order
+  stmc emit nowcast.stm --target cuda --arch sm_90 --dir kernels")]
     Emit {
         file: PathBuf,
         /// The phase
         #[arg(long, value_enum, conflicts_with = "target")]
         stage: Option<Stage>,
+        /// The graphs after the pass of this name; `list` says which there are
+        #[arg(long, value_name = "PASS", conflicts_with_all = ["stage", "target"])]
+        after: Option<String>,
         /// Write the kernels in this language
         #[arg(long, value_enum)]
         target: Option<Target>,

@@ -125,7 +125,15 @@ fn run(args: Args) -> Result<ExitCode, Error> {
             print!("{}", crate::summary(&compiled));
             done
         }
-        Command::Emit { file, stage, target, arch, dir } => {
+        Command::Emit { after: Some(pass), .. } if pass == "list" => {
+            print(&crate::passes())?;
+            done
+        }
+        Command::Emit { file, after: Some(pass), .. } => {
+            print(&crate::emit_after(&file, &options(&shared)?, &pass)?)?;
+            done
+        }
+        Command::Emit { file, stage, target, arch, dir, after: None } => {
             if arch.is_some() && target != Some(Target::Cuda) {
                 return Err(Error::Usage("`--arch` is for `--target cuda`".into()));
             }
