@@ -563,7 +563,7 @@ fn first_operand(expr: &Expr) -> &Expr {
 fn mixed_pipe<const N: usize>(pipe: Span, beside: Span, message: String, ways: [String; N]) -> Diagnostic {
     let diagnostic =
         Diagnostic::new(Code::E0105, pipe, message).label(beside, "parentheses are missing here");
-    let fits = ways.iter().all(|w| w.len() <= 70 && !w.contains('\n'));
+    let fits = ways.iter().all(|w| reads_well(w, 70));
     let ways = ways.map(|w| format!("`{w}`")).join(" or ");
     diagnostic.help(if fits {
         format!("write {ways}")
@@ -572,9 +572,14 @@ fn mixed_pipe<const N: usize>(pipe: Span, beside: Span, message: String, ways: [
     })
 }
 
+/// Whether a piece of the source can stand in a sentence: it is short, and has no lines and no gaps.
+fn reads_well(snippet: &str, most: usize) -> bool {
+    snippet.len() <= most && !snippet.contains('\n') && !snippet.contains("  ")
+}
+
 /// A piece of the source in a sentence, or words for it where it is long.
 fn short(snippet: &str, words: &str) -> String {
-    if snippet.len() <= 40 && !snippet.contains('\n') { format!("`{snippet}`") } else { words.to_string() }
+    if reads_well(snippet, 40) { format!("`{snippet}`") } else { words.to_string() }
 }
 
 /// What is wrong with a date. `None`: nothing that a calendar of some kind would not allow.
