@@ -145,7 +145,8 @@ fn mistakes_are_named_with_the_path() {
 fn paths_that_are_no_files() {
     let folder = folder("a.npy", &[]);
     let problem = |path: &str| file(folder.path(), path).err().unwrap().to_string();
-    assert_eq!(problem("b.npy"), "`b.npy`: there is no such file");
+    assert_eq!(problem("b.npy"), "`b.npy`: there is no such file; did you mean `a.npy`?");
+    assert_eq!(problem("storms.csv"), "`storms.csv`: there is no such file");
     assert_eq!(problem("."), "`.`: this is a directory, a file is needed");
     assert!(problem("a.npy/b").starts_with("`a.npy/b`: "));
 }
