@@ -39,7 +39,8 @@ pub fn fault(sources: &Sources, d: &Diagnostic) -> Option<String> {
     if let Some(word) = ours {
         return Some(format!("`{word}` is no word of the user's"));
     }
-    if said().any(|s| s.contains("  ")) {
+    // What stands in backquotes is the user's.
+    if said().any(|s| s.split('`').step_by(2).any(|ours| ours.contains("  "))) {
         return Some("it has a gap".into());
     }
     if d.render(sources, Style::Plain).lines().count() < 2 {
