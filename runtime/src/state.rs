@@ -28,6 +28,9 @@ pub struct State {
     pub stop_best: Option<f64>,
     /// Epochs since then.
     pub stalled: u64,
+    /// How far what `stop` watches lay above the training loss in the last epochs, where that matters; the oldest first.
+    #[serde(default)]
+    pub gaps: Vec<f64>,
     /// What schedules carry and watch, by name: numbers that keep every bit, infinity among them, as text.
     #[serde(default)]
     pub schedules: BTreeMap<String, String>,
@@ -67,7 +70,12 @@ pub enum Ending {
     Done,
     /// What `stop` watches no longer improves.
     Stalled,
+    /// It lies too far above the training loss.
+    Overfits,
 }
+
+/// Epochs over which that is averaged.
+const GAP_EPOCHS: usize = 5;
 
 impl State {
     /// Counts an update whose loss terms were these. Whether it ended an epoch.
@@ -104,6 +112,7 @@ impl State {
 
     /// Closes the epoch, given what `stop` and `keep` watch. Whether the weights are the best so far.
     pub fn close_epoch(&mut self, train: &Train, value: impl Fn(&Watch) -> Option<f64>) -> bool {
+        let trained: f64 = self.means().iter().sum();
         self.epoch += 1;
         self.batch = 0;
         self.sums.clear();
@@ -120,6 +129,15 @@ impl State {
             }
             if self.stalled >= stop.epochs as u64 {
                 self.ending = self.ending.or(Some(Ending::Stalled));
+            }
+            if let Some(most) = stop.gap.filter(|_| self.epoch > stop.after as u64) {
+                self.gaps.push(now - trained);
+                let from = self.gaps.len().saturating_sub(GAP_EPOCHS);
+                self.gaps.drain(..from);
+                let mean = self.gaps.iter().sum::<f64>() / GAP_EPOCHS as f64;
+                if self.gaps.len() == GAP_EPOCHS && mean > most {
+                    self.ending = self.ending.or(Some(Ending::Overfits));
+                }
             }
         }
         let Some(keep) = &train.keep else { return false };
@@ -162,7 +180,7 @@ mod tests {
     ) {
         let watch = Watch { part: "valid".into(), metric: "loss".into(), maximize };
         let train = Train {
-            stop: Some(Stalled { watch: watch.clone(), epochs: 2, by, after }),
+            stop: Some(Stalled { watch: watch.clone(), epochs: 2, by, after, gap: None }),
             keep: Some(watch),
             steps_per_epoch: 1,
             ..train(values.len())
@@ -204,6 +222,30 @@ mod tests {
             keep: None,
             watched: vec![],
         }
+    }
+
+    #[test]
+    fn training_ends_where_the_loss_lies_above_that_of_training_for_five_epochs() {
+        let watch = Watch { part: "valid".into(), metric: "loss".into(), maximize: false };
+        let ends = |gap, after, values: &[f64]| {
+            let stop = Stalled { watch: watch.clone(), epochs: 100, by: 0.0, after, gap: Some(gap) };
+            let train = Train { stop: Some(stop), ..train(100) };
+            let mut state = State::default();
+            for value in values {
+                state.advance(&train, &[0.75, 0.25], Applied::Made);
+                state.close_epoch(&train, |_| Some(*value));
+                if state.ending.is_some() {
+                    break;
+                }
+            }
+            (state.epoch, state.ending)
+        };
+        // The training loss is 1 in each epoch.
+        let over = Some(Ending::Overfits);
+        assert_eq!(ends(0.5, 0, &[2.0; 9]), (5, over));
+        assert_eq!(ends(0.5, 2, &[2.0; 9]), (7, over));
+        assert_eq!(ends(0.5, 0, &[1.4; 9]), (9, None));
+        assert_eq!(ends(0.5, 0, &[0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 3.0]), (7, over));
     }
 
     #[test]

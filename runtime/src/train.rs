@@ -190,7 +190,7 @@ impl<'s, 'a> Trainer<'s, 'a> {
         let module = session.module;
         let train =
             module.train.as_ref().ok_or_else(|| RunError::Tensor("there is no `train` block".into()))?;
-        if state.ending != Some(Ending::Stalled) {
+        if !matches!(state.ending, Some(Ending::Stalled | Ending::Overfits)) {
             state.ending = (state.done >= train.steps as u64).then_some(Ending::Done);
         }
         let feeds = Feeds::new(session, data, train)?;

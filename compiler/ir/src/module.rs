@@ -277,6 +277,8 @@ pub struct Stalled {
     pub by: f64,
     /// Epochs at the begin of a run that count for nothing.
     pub after: usize,
+    /// How far the watched loss may lie above that of training, on average over some epochs. `None`: as far as it will.
+    pub gap: Option<f64>,
 }
 
 impl Module {

@@ -118,7 +118,7 @@ const PHASE: &[Key] = &[
     ("clip", "What limits the gradient: `norm(1.0)` or `value(0.5)`."),
     (
         "stop",
-        "When to end early: `stalled(valid.loss, for: 5 epochs)`. `by: 1e-6` is how much better counts as better; with `after: 10 epochs` the epochs before count for nothing.",
+        "When to end early: `stalled(valid.loss, for: 5 epochs)`. `by: 1e-6` is how much better counts as better; with `after: 10 epochs` the epochs before count for nothing; `gap: 0.1` ends it too where the loss lies so far above that of training, on average over five epochs.",
     ),
     (
         "precision",

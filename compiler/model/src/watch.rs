@@ -16,6 +16,9 @@ use stmc_syntax::ast::{self, ExprKind, Member};
 /// Where functions whose values are better large, or small, are listed.
 const LISTS: [(&str, bool); 2] = [("higher_is_better", true), ("lower_is_better", false)];
 
+/// The sum of the loss' terms, of any part.
+const LOSS: &str = "loss";
+
 /// Which values are better.
 const HIGH: &str = "high";
 const LOW: &str = "low";
@@ -23,20 +26,29 @@ const LOW: &str = "low";
 /// What is watched, with its place.
 pub(crate) type Watched<T> = (T, Span);
 
-/// `stalled(valid.loss, for: 5 epochs, by: 1e-6, after: 10 epochs)`
+/// `stalled(valid.loss, for: 5 epochs, by: 1e-6, after: 10 epochs, gap: 0.1)`
 pub(crate) fn stalled<'a>(
     elab: &mut Elab<'a>,
     train: &'a ast::TrainDecl,
     expr: &'a ast::Expr,
 ) -> Eval<Watched<Stalled>> {
     if let Some((watched, more)) = call(expr, "stalled")
-        && more.iter().all(|arg| ["for", "prefer", "by", "after"].contains(&&*label(arg)))
+        && more.iter().all(|arg| ["for", "prefer", "by", "after", "gap"].contains(&&*label(arg)))
         && let Some(Some(patience)) = labelled(more, "for").map(|value| epochs(elab, value)).transpose()?
         && let Some(by) = labelled(more, "by").map_or(Ok(Some(0.0)), |value| margin(elab, value))?
         && let Some(after) = labelled(more, "after").map_or(Ok(Some(0)), |value| epochs(elab, value))?
     {
+        let gap = labelled(more, "gap").map(|value| Ok((margin(elab, value)?, value.span))).transpose()?;
         let watch = watch(elab, train, watched, more, "stalled")?;
-        return Ok((Stalled { watch, epochs: patience, by, after }, watched.span));
+        let gap = match gap {
+            None => None,
+            Some((Some(gap), _)) if watch.metric == LOSS => Some(gap),
+            Some((_, span)) => {
+                let message = "`gap` is how far a loss may lie above that of training";
+                return Err(elab.fail(Code::E0804, span, message));
+            }
+        };
+        return Ok((Stalled { watch, epochs: patience, by, after, gap }, watched.span));
     }
     Err(elab.fail(Code::E0804, expr.span, "`stop` is `stalled(valid.loss, for: 5 epochs)`"))
 }
@@ -189,19 +201,19 @@ pub(crate) fn target<'a>(
 
 /// `loss`, its terms where it has several, and the metrics.
 fn metric_names<'a>(elab: &Elab<'a>, train: &'a ast::TrainDecl) -> Vec<String> {
-    let mut names = vec!["loss".to_string()];
+    let mut names = vec![LOSS.to_string()];
     let entries = |name: &str| match key(elab, train, name).map(|e| &e.kind) {
         Some(ExprKind::Record(record)) => record.entries.iter().map(|e| e.key.text.to_string()).collect(),
         _ => vec![],
     };
-    names.extend(entries("loss").iter().map(|term| format!("loss.{term}")));
+    names.extend(entries(LOSS).iter().map(|term| format!("loss.{term}")));
     names.extend(entries("metrics"));
     names
 }
 
 /// Whether larger is better. `None`: nobody says.
 fn direction<'a>(elab: &mut Elab<'a>, train: &'a ast::TrainDecl, metric: &str) -> Option<bool> {
-    if metric == "loss" || metric.starts_with("loss.") {
+    if metric == LOSS || metric.starts_with("loss.") {
         return Some(false);
     }
     let ExprKind::Record(record) = &key(elab, train, "metrics")?.kind else { return None };

@@ -358,7 +358,13 @@ fn module(plan: DataPlan, settings: &Settings, draws: Draws) -> Module {
             metric("error", 0, true, Some("K")),
             metric("typical", 1, true, Some("K")),
         ],
-        stop: settings.stop.map(|epochs| Stalled { watch: watch.clone(), epochs, by: 0.0, after: 0 }),
+        stop: settings.stop.map(|epochs| Stalled {
+            watch: watch.clone(),
+            epochs,
+            by: 0.0,
+            after: 0,
+            gap: None,
+        }),
         keep: Some(watch),
         watched: vec![],
     };
