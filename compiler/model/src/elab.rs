@@ -46,6 +46,8 @@ pub(crate) struct Elab<'a> {
     pub outputs: Vec<(NodeId, OutputRole)>,
     /// The layers in whose bodies we are, outermost first. Empty: not in a model.
     pub instances: Vec<Instance>,
+    /// Expressions of data that are being evaluated, each with its scope.
+    pub pending: Vec<(*const ast::Expr, *const Scope<'a>)>,
     pub weights: Weights,
     /// Values that the entry has given buffers so far.
     pub buffers: BTreeMap<ParamId, Tensor>,
@@ -176,6 +178,7 @@ impl<'a> Elab<'a> {
             inputs: vec![],
             outputs: vec![],
             instances: vec![],
+            pending: vec![],
             weights: Weights::default(),
             buffers: BTreeMap::new(),
             scalars: vec![],

@@ -7,6 +7,7 @@ use crate::elab::{Context, Elab, Eval};
 use crate::fit::as_streamed;
 use crate::scope::{Env, Scope};
 use crate::value::{Spanned, Tensor, Value};
+use std::rc::Rc;
 use stmc_base::{Code, Diagnostic, Span};
 use stmc_ir::data::{FieldOrigin, Slab, SlabRange};
 use stmc_ir::module::InputRole;
@@ -97,13 +98,22 @@ impl<'a> Elab<'a> {
         scope
     }
 
-    /// Evaluates an expression of the data block.
+    /// Evaluates an expression of the data block; refuses one that needs itself.
     pub(crate) fn lazily(&mut self, expr: &'a ast::Expr, env: &Env<'a>) -> Eval<Value<'a>> {
+        let here = (std::ptr::from_ref(expr), Rc::as_ptr(env));
+        if self.pending.contains(&here) {
+            let diagnostic = Diagnostic::new(Code::E0411, expr.span, "this is defined through itself");
+            return Err(
+                self.error(diagnostic.help("a name means the same in all of the block; give it another one"))
+            );
+        }
+        self.pending.push(here);
         let outer = std::mem::replace(&mut self.place, Context::Data);
         let instances = std::mem::take(&mut self.instances);
         let value = self.eval(expr, env);
         self.instances = instances;
         self.place = outer;
+        self.pending.pop();
         value
     }
 
